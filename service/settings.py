@@ -5,6 +5,7 @@ setting is reported. Times are seconds.
 """
 
 import re
+import socket
 from collections.abc import Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -74,6 +75,14 @@ def _is_a_prefix(path: str) -> str:
     return path
 
 
+def _has_a_port(peer: str) -> str:
+    """A name or address with a port; brackets around an IPv6 address."""
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})", peer)
+    if found is None or not 0 < int(found[2]) < 2**16:
+        raise ValueError("a peer is a name or an address with a port, as service:8000")
+    return peer
+
+
 def _proxy(text: object) -> object:
     """A network, also of one address, or the word for Unix sockets."""
     if text == UNIX or not isinstance(text, str):
@@ -91,6 +100,8 @@ Proxy = Annotated[TrustedProxy, BeforeValidator(_proxy)]
 Secret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,]+)$")]
 Address = Annotated[str, AfterValidator(_is_an_address)]
+Peer = Annotated[str, AfterValidator(_has_a_port)]
+ReplicaName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Database = Annotated[SecretStr, AfterValidator(_is_a_database)]
 
 
@@ -109,6 +120,14 @@ class Settings(BaseSettings):
         (),
         description="addresses and networks, separated by commas, whose X-Forwarded-For and "
         "X-Forwarded-Proto are trusted; unix: the peers of UDS; unset: none",
+    )
+    replica: ReplicaName | None = Field(
+        None, description="name of this replica in /v1/status and on the page; unset: the host name"
+    )
+    peers: Annotated[tuple[Peer, ...], NoDecode] = Field(
+        (),
+        description="all replicas, as service:8000, a name with an address for each, or several "
+        "names separated by commas; /v1/live and the page then sum over them; unset: none",
     )
     models: Path = Field(Path("models"), description="the model store")
     model: str = Field("digits", pattern=NAME, description="name of the model in the store")
@@ -352,7 +371,7 @@ class Settings(BaseSettings):
             raise ValueError("it is set and names no folder: unset it")
         return path
 
-    @field_validator("api_keys", "cors_origins", "trusted_proxies", mode="before")
+    @field_validator("api_keys", "cors_origins", "peers", "trusted_proxies", mode="before")
     @classmethod
     def _listed(cls, text: object) -> object:
         if not isinstance(text, str):
@@ -370,6 +389,10 @@ class Settings(BaseSettings):
                 f"{PREFIX}REQUEST_TIMEOUT={self.request_timeout:g}"
             )
         return self
+
+    @property
+    def replica_name(self) -> str:
+        return self.replica or re.sub("[^A-Za-z0-9._-]", "-", socket.gethostname())[:64] or "-"
 
     @property
     def max_request_bytes(self) -> int:

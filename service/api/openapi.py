@@ -15,7 +15,9 @@ from fastapi.openapi.utils import get_openapi
 from contract.card import ModelCard
 from contract.jobs import Event
 from service.api.fast_docs import fast_routes
-from service.api.live.summary import BatchSize, LiveSummary
+from service.api.live.replicas import ReplicaSummary
+from service.api.live.stream import LiveSummary
+from service.api.live.summary import BatchSize, Load
 from service.api.schemas import KINDS, InferError, ProblemDetails
 from service.http.auth import OPEN
 from service.http.errors import CONTENT_TYPE, OPEN_INFERENCE
@@ -83,7 +85,9 @@ def _generated(app: FastAPI, settings: Settings, card: ModelCard) -> dict[str, A
         routes=[*fast_routes(card), *app.routes],
     )
     components = schema["components"]
-    for model in (ProblemDetails, InferError, LiveSummary, BatchSize, Event):
+    for model in (
+        ProblemDetails, InferError, LiveSummary, BatchSize, Load, ReplicaSummary, Event,
+    ):  # fmt: skip
         described_model = model.model_json_schema(ref_template="#/components/schemas/{model}")
         described_model.pop("$defs", None)
         components["schemas"][model.__name__] = described_model

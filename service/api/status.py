@@ -142,6 +142,7 @@ class Status(BaseModel):
     worker: int = Field(description="which of the workers answers")
     workers: list[WorkerStatus] = Field(description="the processes that serve this port")
     series: SeriesStatus = Field(description="metric series dropped for lack of shared memory")
+    replica: str = Field(description="name of the replica that answers: DIGITSERVE_REPLICA")
     draining: bool
     uptime_seconds: float
 
@@ -193,6 +194,7 @@ def status_of(
         worker=peers.slot,
         workers=[WorkerStatus.model_validate(each) for each in peers.states],
         series=SeriesStatus(without_room=without_room, names=names),
+        replica=settings.replica_name,
         draining=life.draining,
         uptime_seconds=time.monotonic() - life.began,
     )

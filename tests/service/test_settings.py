@@ -131,3 +131,16 @@ def test_the_collector_address_may_not_hold_a_secret(
     with pytest.raises(CannotStart, match=r"DIGITSERVE_OTLP_ENDPOINT=.*OTEL_EXPORTER") as refused:
         Settings.from_environment()
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("peers", ["service", "service:0", "service:99999", "http://a:80", "a b:1"])
+def test_a_peer_is_a_name_with_a_port(monkeypatch: pytest.MonkeyPatch, peers: str) -> None:
+    monkeypatch.setenv("DIGITSERVE_PEERS", peers)
+    with pytest.raises(CannotStart, match=r"DIGITSERVE_PEERS=.*as service:8000"):
+        Settings.from_environment()
+
+
+def test_the_name_of_a_replica_is_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITSERVE_REPLICA", "<b>one</b>")
+    with pytest.raises(CannotStart, match=r"DIGITSERVE_REPLICA="):
+        Settings.from_environment()

@@ -8,6 +8,9 @@
 
     data: {"at": ..., "requests_per_second": ..., ...}
 
+With DIGITSERVE_PEERS the numbers are sums over all replicas, and the event has a row of each: see
+`replicas`.
+
 There are ticks only while a client watches, and each event is made once for all of them: 0.15 ms of
 the event loop, 0.25 with two workers, 0.5 with eight. A client that does not read misses events and
 delays no other. When the service begins to drain there is one last event, which ends every stream.
@@ -18,17 +21,18 @@ as the client has disconnected.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.live.summary import LiveSummary, Snapshot, summarize, take_snapshot
+from service.api.live.replicas import PATH, ReplicaReport, Replicas, ReplicaSummary
+from service.api.live.summary import BatchSize, History, Load, batches_of, load_of, take_snapshot
 from service.api.schemas import refusals
 from service.errors import Problem
 from service.http.body import ClientGone, while_connected
@@ -54,6 +58,23 @@ HEADERS = {
 }
 
 
+class LiveSummary(Load):
+    """The content of an event."""
+
+    replica: str = Field(description="the one that answers")
+    provider: str = Field(description="of the replica that answers, as the next three")
+    provider_fallback: bool = Field(description="whether it is not the configured provider")
+    version: str = Field(description="of the served model")
+    draining: bool = Field(description="the service stops; the stream ends with this event")
+    workers: int = Field(description="processes that serve, of all replicas in the sums")
+    at: float = Field(description="seconds since 1970")
+    batches: list[BatchSize] = Field(description="model calls by number of images")
+    replicas: list[ReplicaSummary] | None = Field(
+        description="a row of each replica; null: DIGITSERVE_PEERS is not set"
+    )
+    replicas_problem: str | None = Field(description="why replicas may be missing")
+
+
 class Live:
     """The latest event, for all clients that watch."""
 
@@ -61,12 +82,14 @@ class Live:
         self, serving: ModelManager, settings: Settings, metrics: Metrics, life: Life, peers: Peers
     ) -> None:
         self._serving = serving
+        self._name = settings.replica_name
         self._most = settings.max_watchers
         self._metrics = metrics
         self._life = life
         self._peers = peers
         self._watchers: list[Callable[[], None]] = []  # what closes each connection
-        self._history: deque[Snapshot] = deque(maxlen=QUANTILES + 1)
+        self._history = History(rates=RATES, quantiles=QUANTILES)
+        self._replicas = Replicas(settings)
         self._next_tick: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()  # set when `latest` is replaced
@@ -78,8 +101,7 @@ class Live:
     @contextmanager
     def watching(self, cut: Callable[[], None]) -> Iterator[None]:
         """Have events made; Problem if too many clients watch. `cut` closes the connection."""
-        if not self._most:
-            raise Problem(LIVE_CLOSED, "this route is closed: DIGITSERVE_MAX_WATCHERS is 0")
+        self.check_open()
         if len(self._watchers) >= self._most:
             raise Problem(
                 TOO_MANY_WATCHERS,
@@ -92,6 +114,7 @@ class Live:
         try:
             if len(self._watchers) == 1:
                 self._loop = asyncio.get_running_loop()
+                self._replicas.start()
                 self._tick()
             yield
         finally:
@@ -99,7 +122,24 @@ class Live:
             self._metrics.live_watchers.set(len(self._watchers))
             if not self._watchers:
                 self._stop_ticks()
+                self._replicas.stop()
                 self._history.clear()
+
+    def check_open(self) -> None:
+        if not self._most:
+            raise Problem(LIVE_CLOSED, "this route is closed: DIGITSERVE_MAX_WATCHERS is 0")
+
+    def report(self) -> ReplicaReport:
+        """Of this replica, for another one that is watched."""
+        model = self._serving.model
+        return ReplicaReport(
+            replica=self._name,
+            version=str(model.number),
+            provider=model.engine.provider,
+            workers=sum(row.version is not None for row in self._peers.states),
+            draining=self._life.draining,
+            snapshot=take_snapshot(self._metrics, time.perf_counter()),
+        )
 
     async def newer(self, than: bytes) -> bytes:
         """The latest event, as soon as it is not that one."""
@@ -110,22 +150,7 @@ class Live:
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         self._stop_ticks()
-        now = take_snapshot(self._metrics, time.perf_counter())
-        if self._history and sum(now.seconds) < sum(self._history[-1].seconds):
-            self._history.clear()  # the series of an old version have ended, with their requests
-        self._history.append(now)
-        model = self._serving.model
-        summary = summarize(
-            now,
-            self._history[max(0, len(self._history) - 1 - RATES)],
-            self._history[0],
-            at=round(time.time(), 3),
-            provider=model.engine.provider,
-            provider_fallback=model.engine.info.provider_fell_back,
-            version=str(model.number),
-            workers=sum(row.version is not None for row in self._peers.states),
-            draining=self._life.draining,
-        )
+        summary = self._summary()
         self.latest = b"data: %b\n\n" % summary.model_dump_json().encode()
         self.ended = self._life.draining
         changed, self._changed = self._changed, asyncio.Event()
@@ -134,6 +159,36 @@ class Live:
             loop.call_later(LAST_EVENT, self._cut_all)
         else:
             self._next_tick = loop.call_later(EVERY, self._tick)
+
+    def _summary(self) -> LiveSummary:
+        own, model = self.report(), self._serving.model
+        self._history.add(own.snapshot)
+        rows = [replica.summary() for replica in self._replicas.known]
+        periods = [each.period for each in self._replicas.known if each.period is not None]
+        workers = sum(row.workers or 0 for row in rows if row.load is not None)
+        if not any(row.replica == own.replica and row.load is not None for row in rows):
+            periods.append(self._history.period)
+            workers += own.workers
+            rows.insert(0, self._own_row(own))
+        return LiveSummary(
+            **load_of(periods).model_dump(),
+            batches=batches_of(periods),
+            at=round(time.time(), 3),
+            workers=workers,
+            provider_fallback=model.engine.info.provider_fell_back,
+            replicas=rows if self._replicas else None,
+            replicas_problem=self._replicas.problem,
+            **own.model_dump(include={"replica", "provider", "version", "draining"}),
+        )
+
+    def _own_row(self, own: ReplicaReport) -> ReplicaSummary:
+        return ReplicaSummary(
+            address=None,
+            answered=round(time.time(), 3),
+            problem=None,
+            load=load_of([self._history.period]),
+            **own.model_dump(exclude={"snapshot"}),
+        )
 
     def _stop_ticks(self) -> None:
         if self._next_tick is not None:
@@ -230,5 +285,17 @@ def live_routes(live: Live) -> APIRouter:
         events: Annotated[int, Query(ge=0, description="end after so many; 0: never")] = 0,
     ) -> EventStream:
         return EventStream(live, events)
+
+    @router.get(
+        PATH,
+        summary="The counts of this replica since its start",
+        description="The live view of another replica requests it, where DIGITSERVE_PEERS is set. "
+        "Metrics for other programs are at `/metrics`.",
+        tags=["operation"],
+        responses=refusals(LIVE_CLOSED),
+    )
+    async def snapshot() -> ReplicaReport:
+        live.check_open()
+        return live.report()
 
     return router

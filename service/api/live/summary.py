@@ -1,19 +1,21 @@
-"""The content of an event of GET /v1/live: rates, quantiles and queue, from the metrics.
+"""The numbers of GET /v1/live: rates, quantiles and queue, from the metrics of the replicas.
 
-    Metrics --take_snapshot--> Snapshot
-    Snapshots of now, of 2 s ago and of 10 s ago --summarize--> LiveSummary
+    Metrics --take_snapshot--> Snapshot --History--> Period, one of each replica
+    Periods --load_of, batches_of--> their sums
 
 Rates look back a short time, so that they follow what happens. Quantiles and batches need more
 requests to mean something and look back further. Only requests that predict count, as on the
 dashboards and in the alerts: probes, scrapes and pages would flatter every rate. With several
-workers all numbers are sums over them.
+workers all numbers of a snapshot are sums over them. Quantiles over replicas are those of the
+summed histograms: an average of quantiles would be none.
 """
 
 import re
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.telemetry.metrics.buffered import BufferedMetric
 from service.telemetry.metrics.multiprocess import Matches, all_series
@@ -23,21 +25,59 @@ from service.telemetry.request_record import GONE
 _PREDICTION = re.compile("/v1/predict|/v2/.*/infer")
 
 
-class Snapshot(NamedTuple):
+class Snapshot(BaseModel):
     """Counts since the start, and the present levels."""
 
-    at: float  # seconds, on time.perf_counter
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    at: float = Field(description="seconds, on a clock of the replica")
     requests: float
-    refused: float  # of them, answered 4xx
-    failed: float  # of them, answered 5xx
+    refused: float = Field(description="requests answered 4xx")
+    failed: float = Field(description="requests answered 5xx")
     shed: float
-    pictures: float  # classified
-    queue: float  # images
+    pictures: float = Field(description="classified images")
+    queue: float = Field(description="images")
     queue_limit: float
     inflight: float
     watchers: float
-    seconds: list[float]  # requests by duration: one number for each of SECONDS, +Inf
-    sizes: list[float]  # model calls by number of images: for each of PICTURES, +Inf
+    seconds: Annotated[list[float], Field(min_length=len(SECONDS) + 1, max_length=len(SECONDS) + 1)]
+    sizes: Annotated[list[float], Field(min_length=len(PICTURES) + 1, max_length=len(PICTURES) + 1)]
+
+
+class Period(NamedTuple):
+    now: Snapshot
+    before: Snapshot  # where the rates begin
+    long_before: Snapshot  # where quantiles and batches begin
+
+
+class History:
+    """The latest snapshots of a replica."""
+
+    def __init__(self, *, rates: int, quantiles: int) -> None:
+        """How many snapshots rates, and quantiles and batches, look back."""
+        self._rates = rates
+        self._snapshots: deque[Snapshot] = deque(maxlen=quantiles + 1)
+
+    def add(self, now: Snapshot) -> None:
+        """If the counts have fallen, begin anew.
+
+        They do after a restart, and when the series of an old version end with their requests.
+        """
+        if self._snapshots:
+            last = self._snapshots[-1]
+            if now.at < last.at or sum(now.seconds) < sum(last.seconds):
+                self.clear()
+        self._snapshots.append(now)
+
+    def clear(self) -> None:
+        self._snapshots.clear()
+
+    @property
+    def period(self) -> Period:
+        """Until the last snapshot; there must be one."""
+        snapshots = self._snapshots
+        before = snapshots[max(0, len(snapshots) - 1 - self._rates)]
+        return Period(snapshots[-1], before, snapshots[0])
 
 
 class BatchSize(BaseModel):
@@ -47,13 +87,7 @@ class BatchSize(BaseModel):
     calls: int = Field(description="model calls within quantile_seconds")
 
 
-class LiveSummary(BaseModel):
-    provider: str
-    provider_fallback: bool = Field(description="whether it is not the configured provider")
-    version: str = Field(description="of the served model")
-    workers: int = Field(description="processes that serve")
-    draining: bool = Field(description="the service stops; the stream ends with this event")
-    at: float = Field(description="seconds since 1970")
+class Load(BaseModel):
     seconds: float = Field(
         description="period of the rates: 2, less at first, 0 in the first event"
     )
@@ -66,7 +100,6 @@ class LiveSummary(BaseModel):
     p50: float | None = Field(description="seconds, of these requests; null: there were none")
     p99: float | None = Field(description="seconds, of these requests; null: there were none")
     calls_per_second: float = Field(description="model calls")
-    batches: list[BatchSize] = Field(description="model calls by number of images")
     queue: int = Field(description="queued images")
     queue_limit: int = Field(description="maximum queued images")
     inflight: int = Field(description="requests in progress")
@@ -95,34 +128,40 @@ def take_snapshot(metrics: Metrics, at: float) -> Snapshot:
     )
 
 
-def summarize(now: Snapshot, before: Snapshot, long_before: Snapshot, **state: Any) -> LiveSummary:
-    """`before` is where the rates begin, `long_before` where quantiles and batches do.
+def load_of(periods: Sequence[Period]) -> Load:
+    """Of all these replicas together; each rate has the period of its own replica."""
 
-    `state` is what no snapshot has: the time, and what serves.
-    """
-    seconds = now.at - before.at
+    def rate(name: str) -> float:
+        return _rate(periods, lambda snapshot: getattr(snapshot, name))
 
-    def rate(now: float, before: float) -> float:
-        return round((now - before) / seconds, 3) if seconds else 0.0
+    def level(name: str) -> int:
+        return int(sum(getattr(period.now, name) for period in periods))
 
-    durations = _difference(now.seconds, long_before.seconds)
-    calls = _difference(now.sizes, long_before.sizes)
-    for name in ("requests", "pictures", "refused", "failed", "shed"):
-        state[f"{name}_per_second"] = rate(getattr(now, name), getattr(before, name))
-    for name in ("queue", "queue_limit", "inflight", "watchers"):
-        state[name] = int(getattr(now, name))
-    return LiveSummary(
-        seconds=round(seconds, 3),
-        quantile_seconds=round(now.at - long_before.at, 3),
+    durations = _since(periods, lambda snapshot: snapshot.seconds)
+    return Load(
+        seconds=round(max(now.at - before.at for now, before, _ in periods), 3),
+        quantile_seconds=round(max(now.at - start.at for now, _, start in periods), 3),
         p50=quantile(0.5, SECONDS, durations),
         p99=quantile(0.99, SECONDS, durations),
-        calls_per_second=rate(sum(now.sizes), sum(before.sizes)),
-        batches=[
-            BatchSize(most=most, calls=each)
-            for most, each in zip((*PICTURES, None), calls, strict=True)
-        ],
-        **state,
+        requests_per_second=rate("requests"),
+        pictures_per_second=rate("pictures"),
+        refused_per_second=rate("refused"),
+        failed_per_second=rate("failed"),
+        shed_per_second=rate("shed"),
+        calls_per_second=_rate(periods, lambda snapshot: sum(snapshot.sizes)),
+        queue=level("queue"),
+        queue_limit=level("queue_limit"),
+        inflight=level("inflight"),
+        watchers=level("watchers"),
     )
+
+
+def batches_of(periods: Sequence[Period]) -> list[BatchSize]:
+    calls = _since(periods, lambda snapshot: snapshot.sizes)
+    return [
+        BatchSize(most=most, calls=each)
+        for most, each in zip((*PICTURES, None), calls, strict=True)
+    ]
 
 
 def quantile(share: float, bounds: Iterable[float], counts: Iterable[float]) -> float | None:
@@ -142,9 +181,23 @@ def quantile(share: float, bounds: Iterable[float], counts: Iterable[float]) -> 
     return start
 
 
-def _difference(now: list[float], before: list[float]) -> list[int]:
-    """Of each bucket."""
-    return [int(after - count) for after, count in zip(now, before, strict=True)]
+def _rate(periods: Sequence[Period], count: Callable[[Snapshot], float]) -> float:
+    """Per second, summed over the replicas."""
+    rates = [
+        (count(now) - count(before)) / (now.at - before.at)
+        for now, before, _ in periods
+        if now.at > before.at
+    ]
+    return round(sum(rates), 3)
+
+
+def _since(periods: Sequence[Period], counts: Callable[[Snapshot], list[float]]) -> list[int]:
+    """Of each bucket, since `long_before`, summed over the replicas."""
+    rows = [
+        [after - count for after, count in zip(counts(now), counts(start), strict=True)]
+        for now, _, start in periods
+    ]
+    return [int(sum(column)) for column in zip(*rows, strict=True)]
 
 
 def _of_predictions(route: str, version: str) -> bool:

@@ -64,7 +64,7 @@ def test_the_document_includes_the_fast_routes(document: Document) -> None:
         "/v1/models", "/v1/models/{name}", "/v1/models/{name}/versions/{version}",
         "/v1/models/{name}/versions/{version}/files/{file}",
         "/v1/models/{name}/versions/{version}/predict",
-        "/v1/samples/random", "/v1/live",
+        "/v1/samples/random", "/v1/live", "/v1/live/snapshot",
         *(
             f"/v1/retrain{what}"
             for what in (

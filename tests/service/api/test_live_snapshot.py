@@ -67,18 +67,18 @@ def test_calls_are_counted_by_batch_size() -> None:
 def test_all_numbers_are_zero_at_the_start() -> None:
     (memory,) = workers(1)
     nothing = take_snapshot(Metrics(memory), 0.0)
-    assert not any(sum(each) if isinstance(each, list) else each for each in nothing)
+    assert not any(sum(each) if isinstance(each, list) else each for _, each in nothing)
 
 
 def test_each_worker_reports_the_sums_of_all() -> None:
     alone = Metrics()
     some(alone)
     expected = take_snapshot(alone, 0.0)
-    reported: list[list[float | list[float]]] = []
+    reported: list[Snapshot] = []
     for memory in workers(3):
         metrics = Metrics(memory)
         some(metrics)
-        reported.append([*take_snapshot(metrics, 0.0)])
+        reported.append(take_snapshot(metrics, 0.0))
     assert reported == [times(expected, number) for number in (1, 2, 3)]
 
 
@@ -93,8 +93,9 @@ def test_new_labels_of_another_worker_are_included() -> None:
     assert sum(tally.seconds) == sum(before.seconds) + 1
 
 
-def times(tally: Snapshot, number: int) -> list[float | list[float]]:
-    return [
-        [one * number for one in each] if isinstance(each, list) else each * number
-        for each in tally
-    ]
+def times(tally: Snapshot, number: int) -> Snapshot:
+    values = {
+        name: [one * number for one in each] if isinstance(each, list) else each * number
+        for name, each in tally
+    }
+    return Snapshot.model_validate(values)

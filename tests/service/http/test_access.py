@@ -77,6 +77,7 @@ def test_a_prediction_without_a_key_is_401_logged_and_counted(
         ("GET", "/v1/status"),
         ("GET", "/v1/models"),
         ("GET", "/v1/live"),
+        ("GET", "/v1/live/snapshot"),
         ("GET", "/nowhere"),
         ("GET", "/v1/status/../../livez/../v1/status"),
         ("POST", "/v1/models/digits/rollback"),
