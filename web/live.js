@@ -7,6 +7,7 @@
 
 import { $, count, duration, h, tell } from "./dom.js";
 import { spark } from "./plots.js";
+import { showReplicas } from "./replicas.js";
 import { eventsOf } from "./sse.js";
 
 const KEPT = 60; // events, of half a minute
@@ -67,6 +68,7 @@ export class Live {
 		tell("provider", pulse.provider + (pulse.provider_fallback ? ", fallen back" : ""));
 		tell("live-version", pulse.version);
 		for (const id of ["workers", "inflight", "watchers"]) tell(id, pulse[id]);
+		showReplicas(pulse);
 		if (pulse.draining) tell("live-state", "The service is stopping.");
 	}
 

@@ -1,6 +1,7 @@
 """The live view with metrics of the service."""
 
 import re
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -98,3 +99,8 @@ def test_only_the_live_view_counts_as_a_watcher(page: Page, watched: Service) ->
     page.locator("nav").get_by_role("link", name="Live").click()
     wait_until(lambda: metric(watched, "live_watchers") == 1, watched)
     expect(page.locator("#watchers")).to_have_text("1")
+
+
+def test_the_name_of_the_replica_is_shown(page: Page) -> None:
+    expect(shown(page, "replica")).to_have_text(socket.gethostname())
+    expect(shown(page, "replicas")).to_be_hidden()

@@ -47,14 +47,16 @@ class ReplicaSummary(BaseModel):
     """One replica, as another one knows it."""
 
     address: str | None = Field(description="null: DIGITSERVE_PEERS does not resolve to it")
-    replica: str | None = Field(description="its name; null: it has not answered yet")
-    version: str | None
-    provider: str | None
-    workers: int | None
-    draining: bool
-    answered: float | None = Field(description="seconds since 1970, of its last answer")
-    problem: str | None = Field(description="why it is not in the sums; null: it is")
-    load: Load | None = Field(description="null: it is not in the sums")
+    replica: str | None = Field(default=None, description="its name; null: it has not answered yet")
+    version: str | None = None
+    provider: str | None = None
+    workers: int = 0
+    draining: bool = False
+    answered: float | None = Field(
+        default=None, description="seconds since 1970, of its last answer"
+    )
+    problem: str | None = Field(default=None, description="why it is not in the sums; null: it is")
+    load: Load | None = Field(default=None, description="null: it is not in the sums")
 
 
 class Replica:
@@ -64,39 +66,31 @@ class Replica:
         host, port = address
         self.address = address
         self.name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self.problem: str | None = "it has not answered yet"
-        self._report: ReplicaReport | None = None
-        self._answered: float | None = None  # seconds since 1970
+        self.summary = ReplicaSummary(address=self.name, problem="it has not answered yet")
         self._history = History(rates=RATES, quantiles=QUANTILES)
-
-    @property
-    def replica(self) -> str | None:
-        return self._report.replica if self._report else None
 
     @property
     def period(self) -> Period | None:
         """None if it is not in the sums."""
-        return self._history.period if self.problem is None else None
+        return None if self.summary.problem else self._history.period
 
     def answered(self, report: ReplicaReport) -> None:
-        if self._report is not None and self._report.replica != report.replica:
-            self._history.clear()  # another replica has taken over the address
-        self._report, self._answered, self.problem = report, round(time.time(), 3), None
+        if report.replica != self.summary.replica:
+            self._history.clear()  # another replica may have taken over the address
         self._history.add(report.snapshot)
+        self.summary = summary_of(report, self._history, self.name)
 
-    def summary(self) -> ReplicaSummary:
-        report, period = self._report, self.period
-        return ReplicaSummary(
-            address=self.name,
-            replica=self.replica,
-            version=report.version if report else None,
-            provider=report.provider if report else None,
-            workers=report.workers if report else None,
-            draining=report.draining if report else False,
-            answered=self._answered,
-            problem=self.problem,
-            load=load_of([period]) if period else None,
-        )
+    def failed(self, problem: str) -> None:
+        self.summary = self.summary.model_copy(update={"problem": problem, "load": None})
+
+
+def summary_of(report: ReplicaReport, history: History, address: str | None) -> ReplicaSummary:
+    return ReplicaSummary(
+        address=address,
+        answered=round(time.time(), 3),
+        load=load_of([history.period]),
+        **report.model_dump(exclude={"snapshot"}),
+    )
 
 
 class Replicas:
@@ -172,11 +166,11 @@ class Replicas:
             try:
                 replica.answered(await self._report_of(replica))
             except TimeoutError:
-                replica.problem = f"it does not answer within {TIMEOUT:g} s"
+                replica.failed(f"it does not answer within {TIMEOUT:g} s")
             except OSError:
-                replica.problem = "it cannot be reached"
+                replica.failed("it cannot be reached")
             except Unusable as error:
-                replica.problem = str(error)
+                replica.failed(str(error))
             await asyncio.sleep(max(0.0, began + EVERY - loop.time()))
 
     async def _report_of(self, replica: Replica) -> ReplicaReport:

@@ -31,7 +31,13 @@ from pydantic import Field
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.live.replicas import PATH, ReplicaReport, Replicas, ReplicaSummary
+from service.api.live.replicas import (
+    PATH,
+    ReplicaReport,
+    Replicas,
+    ReplicaSummary,
+    summary_of,
+)
 from service.api.live.summary import BatchSize, History, Load, batches_of, load_of, take_snapshot
 from service.api.schemas import refusals
 from service.errors import Problem
@@ -163,31 +169,20 @@ class Live:
     def _summary(self) -> LiveSummary:
         own, model = self.report(), self._serving.model
         self._history.add(own.snapshot)
-        rows = [replica.summary() for replica in self._replicas.known]
+        rows = [replica.summary for replica in self._replicas.known]
         periods = [each.period for each in self._replicas.known if each.period is not None]
-        workers = sum(row.workers or 0 for row in rows if row.load is not None)
-        if not any(row.replica == own.replica and row.load is not None for row in rows):
+        if not any(row.load and row.replica == own.replica for row in rows):
+            rows.insert(0, summary_of(own, self._history, address=None))
             periods.append(self._history.period)
-            workers += own.workers
-            rows.insert(0, self._own_row(own))
         return LiveSummary(
             **load_of(periods).model_dump(),
             batches=batches_of(periods),
             at=round(time.time(), 3),
-            workers=workers,
+            workers=sum(row.workers for row in rows if row.load),
             provider_fallback=model.engine.info.provider_fell_back,
             replicas=rows if self._replicas else None,
             replicas_problem=self._replicas.problem,
             **own.model_dump(include={"replica", "provider", "version", "draining"}),
-        )
-
-    def _own_row(self, own: ReplicaReport) -> ReplicaSummary:
-        return ReplicaSummary(
-            address=None,
-            answered=round(time.time(), 3),
-            problem=None,
-            load=load_of([self._history.period]),
-            **own.model_dump(exclude={"snapshot"}),
         )
 
     def _stop_ticks(self) -> None:
@@ -296,6 +291,9 @@ def live_routes(live: Live) -> APIRouter:
     )
     async def snapshot() -> ReplicaReport:
         live.check_open()
-        return live.report()
+        report = live.report()
+        counts = report.snapshot
+        without_this = counts.model_copy(update={"inflight": counts.inflight - 1})
+        return report.model_copy(update={"snapshot": without_this})
 
     return router
