@@ -64,7 +64,7 @@ retrain: .venv/.jobs ## Submit a job to the worker and follow it: make retrain A
 ##@ Quality
 test: lint types fast ## Set up, check formatting, lint and types, run the tests that start no large program
 	@printf '\n==> Left out: %s.\n==> make test-all runs them (about half an hour)\n' \
-	  'whole programs, the alerts in Prometheus, the page in Chromium, proxies, other processors'
+	  'whole programs, the alerts in Prometheus, the page in Chromium, proxies, the Helm chart, other processors'
 
 lint: .venv/.dev ## Check formatting, lint and import layers
 	@$(call task,Linting,seconds,$(PY) -m ruff check --quiet . && $(PY) -m ruff format --check --quiet . \
