@@ -92,6 +92,12 @@ def test_the_guard_is_the_mean_number_of_images_that_wait(tmp_path: Path) -> Non
     evaluates(tmp_path, TRIGGERS["waiting"]["query"], made_up, one(137.25))
 
 
+def test_a_replica_without_any_prediction_counts_as_zero(tmp_path: Path) -> None:
+    up = {"series": 'up{namespace="ml", service="d-digitserve", pod="a"}', "values": "1x20"}
+    evaluates(tmp_path, TRIGGERS["requests"]["query"], [up], one(0))
+    evaluates(tmp_path, TRIGGERS["waiting"]["query"], [waiting(0)], one(0))
+
+
 def test_no_replica_is_no_measurement_and_not_zero(tmp_path: Path) -> None:
     for trigger in TRIGGERS.values():
         evaluates(tmp_path, trigger["query"], [requests(900, namespace="staging")], [])

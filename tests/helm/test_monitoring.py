@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.helm.chart import CHART, ROOT, render, the
@@ -38,15 +39,21 @@ def test_the_files_of_the_chart_are_links_to_the_only_source() -> None:
     assert (CHART / "files/dashboards").resolve() == ROOT / "deploy/grafana/dashboards"
 
 
-def test_the_numbers_are_those_of_the_deployment() -> None:
-    source = yaml.safe_load((ROOT / "deploy/prometheus/recording.yml").read_text())["groups"]
-    (numbers,) = (group for group in source if group["name"] == NUMBERS)
-    found = {rule["record"]: rule["expr"] for rule in groups()[NUMBERS]["rules"]}
-    assert list(found) == [rule["record"] for rule in numbers["rules"]]
-    assert found == {
-        "digitserve:capacity:requests_per_second": '6000 * count(up{job="digitserve"} == 1)',
-        "digitserve:memory_limit:bytes": f"vector({2 * 2**30})",
+@pytest.mark.parametrize(
+    ("values", "capacity", "memory", "replicas"),
+    [("everything", 6000, 2 * 2**30, 2), ("object-store-keda", 4000, 2**30, 3)],
+)
+def test_the_numbers_are_those_of_the_deployment(
+    values: str, capacity: int, memory: int, replicas: int
+) -> None:
+    up = 'count(up{job="digitserve"} == 1)'
+    known = {
+        "digitserve:capacity:requests_per_second": f"{capacity} * {up}",
+        "digitserve:memory_limit:bytes": f"vector({memory})",
+        "digitserve:replicas:expected": f"vector({replicas})",
     }
+    for rule in groups(values)[NUMBERS]["rules"]:
+        assert rule["expr"] == known[rule["record"]]
 
 
 def test_the_capacity_follows_the_number_of_replicas(tmp_path: Path) -> None:

@@ -203,8 +203,10 @@ imagePullSecrets:
 namespace="{{ .Release.Namespace }}", service="{{ include "digitserve.fullname" . }}"
 {{- end -}}
 
+{{/* 0 where a replica is up and has answered no prediction yet; nothing where none is up. */}}
 {{- define "digitserve.requestRate" -}}
-sum(rate(digitserve_http_requests_total{ {{- include "digitserve.scaleSelector" . }}, method="POST", route=~"/v1/predict|/v2/.*/infer"}[1m]))
+{{- $selector := include "digitserve.scaleSelector" . -}}
+sum(rate(digitserve_http_requests_total{ {{- $selector }}, method="POST", route=~"/v1/predict|/v2/.*/infer"}[1m])) or 0 * count(up{ {{- $selector -}} } == 1)
 {{- end -}}
 
 {{- define "digitserve.waitingImages" -}}
