@@ -31,6 +31,7 @@ def test_probes_tell_starting_draining_and_hanging_apart() -> None:
 
 def test_a_slow_start_is_waited_for() -> None:
     assert container(render("mig"))["startupProbe"]["failureThreshold"] == 660
+    assert the("Deployment", render("mig"))["spec"]["progressDeadlineSeconds"] == 1200
 
 
 @pytest.mark.parametrize(
@@ -216,6 +217,23 @@ def test_a_slice_of_a_gpu_is_a_resource_too() -> None:
     limits = container(render("mig"))["resources"]["limits"]
     assert limits == {"memory": "1Gi", "nvidia.com/mig-1g.10gb": 1}
     assert variables(render("mig"))["DIGITSERVE_PROVIDER"] == "tensorrt"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "hidden"),
+    [
+        ("gpu", "Deployment", False),
+        ("mig", "Deployment", False),
+        ("claim", "Deployment", True),
+        ("retraining", "StatefulSet", False),
+        ("everything", "StatefulSet", True),
+    ],
+)
+def test_a_pod_without_a_gpu_of_its_own_sees_none(values: str, kind: str, hidden: bool) -> None:
+    """The variable in the images would show it all GPUs of the node."""
+    found = variables(render(values), kind)
+    assert (found.get("NVIDIA_VISIBLE_DEVICES") == "void") == hidden
+    assert hidden or "NVIDIA_VISIBLE_DEVICES" not in found  # the device plugin sets it
 
 
 # ---- retraining ---------------------------------------------------------------------------------

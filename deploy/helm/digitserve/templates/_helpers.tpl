@@ -85,6 +85,13 @@ capabilities: {drop: [ALL]}
 {{ toYaml $resources }}
 {{- end -}}
 
+{{/* The images would otherwise show a container all GPUs of its node. */}}
+{{- define "digitserve.noGpu" -}}
+{{- if not .resource }}
+- {name: NVIDIA_VISIBLE_DEVICES, value: void}
+{{- end }}
+{{- end -}}
+
 {{/* Where pods run: (list $ values), of the service or of retraining. */}}
 {{- define "digitserve.placement" -}}
 {{- $values := index . 1 -}}
