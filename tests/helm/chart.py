@@ -48,7 +48,7 @@ def render(values: str = "claim", *overrides: str) -> list[Manifest]:
     return [manifest for manifest in yaml.load_all(text, yaml.CSafeLoader) if manifest]
 
 
-def the(kind: str, manifests: list[Manifest], name: str | None = None) -> Manifest:
+def find(kind: str, manifests: list[Manifest], name: str | None = None) -> Manifest:
     """The only object of that kind, or the one of that name."""
     (found,) = [
         each

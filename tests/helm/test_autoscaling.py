@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.helm.chart import ROOT, Manifest, render, the
+from tests.helm.chart import ROOT, Manifest, find, render
 from tests.monitoring.binaries import PROMTOOL
 
 ADAPTER = yaml.safe_load((ROOT / "deploy/helm/prometheus-adapter.yml").read_text())
-KEDA = the("ScaledObject", render("object-store-keda"))["spec"]
-HPA = the("HorizontalPodAutoscaler", render("claim-hpa"))["spec"]
+KEDA = find("ScaledObject", render("object-store-keda"))["spec"]
+HPA = find("HorizontalPodAutoscaler", render("claim-hpa"))["spec"]
 TRIGGERS = {each["name"]: each["metadata"] for each in KEDA["triggers"]}
 METRICS = {
     each["pods"]["metric"]["name"]: each["pods"]["target"]["averageValue"]
@@ -44,17 +44,19 @@ def waiting(images: float, **labels: str) -> Manifest:
     return series("digitserve_queue_wait_seconds_sum", images, **labels)
 
 
-def evaluates(folder: Path, query: str, made_up: list[Manifest], samples: list[Manifest]) -> None:
+def evaluates(
+    folder: Path, query: str, input_series: list[Manifest], samples: list[Manifest]
+) -> None:
     """promtool must find exactly these samples after five minutes."""
     case = {"expr": query, "eval_time": "5m", "exp_samples": samples}
-    test = {"interval": f"{STEP}s", "input_series": made_up, "promql_expr_test": [case]}
+    test = {"interval": f"{STEP}s", "input_series": input_series, "promql_expr_test": [case]}
     path = folder / "test.yml"
     path.write_text(json.dumps({"tests": [test]}))
     done = subprocess.run([PROMTOOL, "test", "rules", path], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def one(value: float, labels: str = "{}") -> list[Manifest]:
+def sample(value: float, labels: str = "{}") -> list[Manifest]:
     return [{"labels": labels, "value": value}]
 
 
@@ -67,35 +69,39 @@ def desired(requests_a_second: float, images: float, bounds: tuple[int, int]) ->
 
 
 def test_predictions_of_all_replicas_count_whatever_their_outcome(tmp_path: Path) -> None:
-    made_up = [
+    input_series = [
         requests(2000, pod="a"),
         requests(1000, pod="b"),
         requests(500, pod="b", route="/v2/models/{model}/infer"),
         requests(40, pod="b", code="503"),  # refused for lack of capacity
     ]
-    evaluates(tmp_path, TRIGGERS["requests"]["query"], made_up, one(3540))
+    evaluates(tmp_path, TRIGGERS["requests"]["query"], input_series, sample(3540))
 
 
 def test_other_routes_methods_and_releases_do_not_count(tmp_path: Path) -> None:
-    made_up = [
+    input_series = [
         requests(100),
         requests(900, route="/metrics", method="GET"),
         requests(900, route="/v1/predict", method="OPTIONS"),
         requests(900, service="other-digitserve"),
         requests(900, namespace="staging"),
     ]
-    evaluates(tmp_path, TRIGGERS["requests"]["query"], made_up, one(100))
+    evaluates(tmp_path, TRIGGERS["requests"]["query"], input_series, sample(100))
 
 
 def test_the_guard_is_the_mean_number_of_images_that_wait(tmp_path: Path) -> None:
-    made_up = [waiting(134.5, pod="a"), waiting(2.75, pod="b"), waiting(900, namespace="staging")]
-    evaluates(tmp_path, TRIGGERS["waiting"]["query"], made_up, one(137.25))
+    input_series = [
+        waiting(134.5, pod="a"),
+        waiting(2.75, pod="b"),
+        waiting(900, namespace="staging"),
+    ]
+    evaluates(tmp_path, TRIGGERS["waiting"]["query"], input_series, sample(137.25))
 
 
 def test_a_replica_without_any_prediction_counts_as_zero(tmp_path: Path) -> None:
     up = {"series": 'up{namespace="ml", service="d-digitserve", pod="a"}', "values": "1x20"}
-    evaluates(tmp_path, TRIGGERS["requests"]["query"], [up], one(0))
-    evaluates(tmp_path, TRIGGERS["waiting"]["query"], [waiting(0)], one(0))
+    evaluates(tmp_path, TRIGGERS["requests"]["query"], [up], sample(0))
+    evaluates(tmp_path, TRIGGERS["waiting"]["query"], [waiting(0)], sample(0))
 
 
 def test_no_replica_is_no_measurement_and_not_zero(tmp_path: Path) -> None:
@@ -131,7 +137,7 @@ def test_both_autoscalers_have_the_same_targets() -> None:
 
 
 def test_the_adapter_provides_the_metrics_of_each_pod(tmp_path: Path) -> None:
-    made_up = [requests(40, pod="a"), requests(60, pod="b"), requests(9, route="/v1/status"),
+    input_series = [requests(40, pod="a"), requests(60, pod="b"), requests(9, route="/v1/status"),
                waiting(2.5, pod="a"), waiting(3.5, pod="b")]  # fmt: skip
     expected = {"digitserve_requests_per_second": (40, 60), "digitserve_waiting_images": (2.5, 3.5)}
     rules = {each["name"]["as"]: each for each in ADAPTER["rules"]["custom"]}
@@ -143,7 +149,7 @@ def test_the_adapter_provides_the_metrics_of_each_pod(tmp_path: Path) -> None:
             .replace("<<.LabelMatchers>>", 'namespace="ml", pod=~"a|b"')
             .replace("<<.GroupBy>>", "pod")
         )
-        evaluates(tmp_path, query, made_up, [*one(a, '{pod="a"}'), *one(b, '{pod="b"}')])
+        evaluates(tmp_path, query, input_series, [*sample(a, '{pod="a"}'), *sample(b, '{pod="b"}')])
 
 
 def test_neither_cpu_nor_the_gauge_of_the_queue_decides() -> None:
@@ -156,14 +162,14 @@ def test_neither_cpu_nor_the_gauge_of_the_queue_decides() -> None:
 
 def test_a_dead_prometheus_does_not_shrink_the_service() -> None:
     assert KEDA["fallback"]["replicas"] == KEDA["maxReplicaCount"] == 20
-    assert the("ScaledObject", render("everything"))["spec"]["fallback"]["replicas"] == 5
+    assert find("ScaledObject", render("everything"))["spec"]["fallback"]["replicas"] == 5
 
 
 @pytest.mark.parametrize("values", ["object-store-keda", "claim-hpa", "everything"])
 def test_an_autoscaled_deployment_has_no_number_of_replicas(values: str) -> None:
     """An upgrade would reset it."""
-    assert "replicas" not in the("Deployment", render(values))["spec"]
-    assert the("Deployment", render("claim"))["spec"]["replicas"] == 3
+    assert "replicas" not in find("Deployment", render(values))["spec"]
+    assert find("Deployment", render("claim"))["spec"]["replicas"] == 3
 
 
 def test_a_lull_of_five_minutes_is_awaited_before_replicas_are_removed() -> None:
@@ -177,6 +183,6 @@ def test_a_lull_of_five_minutes_is_awaited_before_replicas_are_removed() -> None
 
 
 def test_the_autoscaler_changes_the_deployment_of_the_release() -> None:
-    name = the("Deployment", render())["metadata"]["name"]
+    name = find("Deployment", render())["metadata"]["name"]
     assert HPA["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
     assert KEDA["scaleTargetRef"] == {"name": name}

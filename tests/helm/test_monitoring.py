@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.helm.chart import CHART, ROOT, render, the
+from tests.helm.chart import CHART, ROOT, find, render
 from tests.monitoring.binaries import PROMTOOL
 
 NUMBERS = "numbers_of_the_deployment"
 
 
 def groups(values: str = "everything") -> dict[str, Any]:
-    found = the("PrometheusRule", render(values))["spec"]["groups"]
+    found = find("PrometheusRule", render(values))["spec"]["groups"]
     assert len({each["name"] for each in found}) == len(found)
     return {each["name"]: each for each in found}
 
@@ -90,7 +90,7 @@ def test_prometheus_accepts_the_rendered_rules(tmp_path: Path) -> None:
 
 
 def test_the_scrape_is_named_as_rules_and_dashboards_select_it() -> None:
-    monitor = the("ServiceMonitor", render("everything"))
+    monitor = find("ServiceMonitor", render("everything"))
     (endpoint,) = monitor["spec"]["endpoints"]
     assert (endpoint["port"], endpoint["path"]) == ("http", "/metrics")
     assert endpoint["relabelings"] == [
@@ -103,7 +103,7 @@ def test_the_scrape_is_named_as_rules_and_dashboards_select_it() -> None:
 
 def test_each_replica_is_scraped_once() -> None:
     manifests = render("everything")
-    selected = the("ServiceMonitor", manifests)["spec"]["selector"]["matchLabels"].items()
+    selected = find("ServiceMonitor", manifests)["spec"]["selector"]["matchLabels"].items()
     matching = [
         each["metadata"]["name"]
         for each in manifests
@@ -114,7 +114,7 @@ def test_each_replica_is_scraped_once() -> None:
 
 def test_grafana_gets_the_dashboards_of_the_project() -> None:
     for path in (ROOT / "deploy/grafana/dashboards").glob("*.json"):
-        found = the("ConfigMap", render("everything"), f"digits-dashboard-{path.stem}")
+        found = find("ConfigMap", render("everything"), f"digits-dashboard-{path.stem}")
         assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
         (text,) = found["data"].values()
         assert json.loads(text) == json.loads(path.read_text())

@@ -4,22 +4,22 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.helm.chart import NAME, render, the, variables
+from tests.helm.chart import NAME, find, render, variables
 
 DNS = {"kube-dns:53/UDP", "kube-dns:53/TCP"}
 
 
 def reachable(values: str, *overrides: str, name: str = NAME) -> set[str]:
-    """As who:port, for what a policy lets pods connect to; * is any address."""
-    policy = the("NetworkPolicy", render(values, *overrides), name)["spec"]
+    """What pods may connect to, as peer:port; * is any address."""
+    policy = find("NetworkPolicy", render(values, *overrides), name)["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     found = set()
     for rule in policy["egress"]:
         for to in rule.get("to", ["*"]):
             for port in rule["ports"]:
-                who = "*" if to == "*" else _peer(to)
+                peer = "*" if to == "*" else _peer(to)
                 kind = f"/{port['protocol']}" if port["port"] == 53 else ""
-                found.add(f"{who}:{port['port']}{kind}")
+                found.add(f"{peer}:{port['port']}{kind}")
     return found
 
 
@@ -67,12 +67,12 @@ def test_a_worker_connects_to_the_database_and_downloads_data_if_it_may() -> Non
     assert reachable("retraining", name=name) == {*DNS, "*:5432", "*:443"}
     alone = reachable("retraining", "retraining.downloads=false", name=name)
     assert alone == {*DNS, "*:5432"}
-    worker = the("NetworkPolicy", render("retraining"), name)["spec"]
+    worker = find("NetworkPolicy", render("retraining"), name)["spec"]
     assert worker["ingress"] == []
 
 
 def test_only_the_named_peers_and_the_release_itself_may_connect() -> None:
-    (rule,) = the("NetworkPolicy", render("everything"), "digits")["spec"]["ingress"]
+    (rule,) = find("NetworkPolicy", render("everything"), "digits")["spec"]["ingress"]
     gateway, release = rule["from"]
     assert gateway["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "gateway"}
     assert release["podSelector"]["matchLabels"]["app.kubernetes.io/instance"] == "d"
@@ -81,10 +81,10 @@ def test_only_the_named_peers_and_the_release_itself_may_connect() -> None:
 
 def test_the_replicas_have_a_name_that_resolves_to_all_of_them() -> None:
     name, _, port = variables(render())["DIGITSERVE_PEERS"].partition(":")
-    service = the("Service", render(), name)["spec"]
+    service = find("Service", render(), name)["spec"]
     assert service["clusterIP"] == "None"
     assert service["ports"][0]["port"] == int(port)
-    assert service["selector"] == the("Deployment", render())["spec"]["selector"]["matchLabels"]
+    assert service["selector"] == find("Deployment", render())["spec"]["selector"]["matchLabels"]
 
 
 # ---- published routes ---------------------------------------------------------------------------
@@ -136,7 +136,7 @@ NOT_PUBLISHED = [
 
 
 def by_gateway(request: Request) -> bool:
-    rules = the("HTTPRoute", render("everything"))["spec"]["rules"]
+    rules = find("HTTPRoute", render("everything"))["spec"]["rules"]
     return any(
         _matches(match["path"]["type"], match["path"]["value"], request.path)
         and match.get("method", request.method) == request.method
@@ -146,7 +146,7 @@ def by_gateway(request: Request) -> bool:
 
 
 def by_ingress(request: Request) -> bool:
-    (rule,) = the("Ingress", render("everything"))["spec"]["rules"]
+    (rule,) = find("Ingress", render("everything"))["spec"]["rules"]
     return any(
         _matches(each["pathType"], each["path"], request.path) for each in rule["http"]["paths"]
     )
@@ -164,7 +164,7 @@ def test_public_routes_are_published(request_: Request) -> None:
 
 
 @pytest.mark.parametrize("request_", PUBLIC_BY_METHOD, ids=" ".join)
-def test_a_gateway_also_publishes_what_only_a_method_tells_from_an_admin_route(
+def test_a_gateway_also_publishes_routes_that_share_a_path_with_an_admin_route(
     request_: Request,
 ) -> None:
     assert by_gateway(request_)
@@ -179,13 +179,13 @@ def test_metrics_probes_and_admin_routes_are_not_published(request_: Request) ->
 
 def test_routes_lead_to_the_port_of_the_service() -> None:
     manifests = render("everything")
-    for rule in the("HTTPRoute", manifests)["spec"]["rules"]:
+    for rule in find("HTTPRoute", manifests)["spec"]["rules"]:
         assert rule["backendRefs"] == [{"name": "digits", "port": 80}]
-    assert the("Service", manifests, "digits")["spec"]["ports"][0]["port"] == 80
+    assert find("Service", manifests, "digits")["spec"]["ports"][0]["port"] == 80
 
 
 def test_an_ingress_has_the_certificate_of_its_host() -> None:
-    spec = the("Ingress", render("claim-hpa"))["spec"]
+    spec = find("Ingress", render("claim-hpa"))["spec"]
     assert spec["tls"] == [{"secretName": "digits-tls", "hosts": ["digits.example.com"]}]
     assert spec["rules"][0]["host"] == "digits.example.com"
     assert spec["ingressClassName"] == "haproxy"

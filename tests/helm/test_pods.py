@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.settings import Settings
-from tests.helm.chart import CHART, VALUE_SETS, container, helm, pods, render, the, variables
+from tests.helm.chart import CHART, VALUE_SETS, container, find, helm, pods, render, variables
 
 EVERY_POD = [
     pytest.param(values, kind, id=f"{values}-{kind}")
@@ -15,7 +15,7 @@ EVERY_POD = [
 SECRET = "0123456789abcdef"
 
 
-def test_probes_tell_starting_draining_and_hanging_apart() -> None:
+def test_probes_distinguish_starting_draining_and_hanging() -> None:
     service = container(render())
     probes = {
         name: (probe["httpGet"]["path"], probe["periodSeconds"], probe["failureThreshold"])
@@ -31,7 +31,7 @@ def test_probes_tell_starting_draining_and_hanging_apart() -> None:
 
 def test_a_slow_start_is_waited_for() -> None:
     assert container(render("mig"))["startupProbe"]["failureThreshold"] == 660
-    assert the("Deployment", render("mig"))["spec"]["progressDeadlineSeconds"] == 1200
+    assert find("Deployment", render("mig"))["spec"]["progressDeadlineSeconds"] == 1200
 
 
 @pytest.mark.parametrize(
@@ -121,17 +121,17 @@ def test_threads_follow_the_cpu_request_and_not_the_cores_of_the_node() -> None:
 
 
 def test_a_rollout_never_has_fewer_replicas_than_before() -> None:
-    strategy = the("Deployment", render())["spec"]["strategy"]
+    strategy = find("Deployment", render())["spec"]["strategy"]
     assert strategy["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
 
 
 def test_the_drain_of_a_node_takes_one_replica_at_a_time_and_is_not_blocked_by_a_broken_one() -> (
     None
 ):
-    budget = the("PodDisruptionBudget", render())["spec"]
+    budget = find("PodDisruptionBudget", render())["spec"]
     assert budget["maxUnavailable"] == 1
     assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
-    assert budget["selector"] == the("Deployment", render())["spec"]["selector"]
+    assert budget["selector"] == find("Deployment", render())["spec"]["selector"]
 
 
 def test_replicas_of_one_rollout_are_spread_over_nodes_and_zones() -> None:
@@ -143,12 +143,12 @@ def test_replicas_of_one_rollout_are_spread_over_nodes_and_zones() -> None:
 def test_selectors_match_the_pods_and_no_other_component() -> None:
     manifests = render("everything")
     for kind in ("Deployment", "StatefulSet"):
-        found = the(kind, manifests)["spec"]
+        found = find(kind, manifests)["spec"]
         selected = found["selector"]["matchLabels"].items()
         assert selected <= found["template"]["metadata"]["labels"].items()
-    service = the("Service", manifests, "digits")["spec"]["selector"]
-    assert service == the("Deployment", manifests)["spec"]["selector"]["matchLabels"]
-    worker = the("StatefulSet", manifests)["spec"]["template"]["metadata"]["labels"]
+    service = find("Service", manifests, "digits")["spec"]["selector"]
+    assert service == find("Deployment", manifests)["spec"]["selector"]["matchLabels"]
+    worker = find("StatefulSet", manifests)["spec"]["template"]["metadata"]["labels"]
     assert not service.items() <= worker.items()
 
 
@@ -196,7 +196,7 @@ def test_an_image_of_the_store_is_copied_before_the_service_starts() -> None:
 def test_every_mount_has_its_volume(values: str, kind: str) -> None:
     pod = pods(render(values))[kind]
     there = {each["name"] for each in pod.get("volumes", [])}
-    claims = the(kind, render(values))["spec"].get("volumeClaimTemplates", [])
+    claims = find(kind, render(values))["spec"].get("volumeClaimTemplates", [])
     there |= {each["metadata"]["name"] for each in claims}
     used = {mount["name"] for each in pod["containers"] for mount in each.get("volumeMounts", [])}
     assert used == there
@@ -246,7 +246,7 @@ def test_a_worker_keeps_its_name_and_its_runs_when_its_pod_is_replaced() -> None
     ]  # fmt: skip
     name = variables(render("retraining"), "StatefulSet")["POD_NAME"]
     assert name == {"fieldRef": {"fieldPath": "metadata.name"}}
-    (claim,) = the("StatefulSet", render("retraining"))["spec"]["volumeClaimTemplates"]
+    (claim,) = find("StatefulSet", render("retraining"))["spec"]["volumeClaimTemplates"]
     assert claim["metadata"]["name"] == mounts("retraining", "StatefulSet")["/training"]["name"]
 
 
@@ -280,7 +280,7 @@ def test_workers_run_on_nodes_of_their_own() -> None:
 
 
 def test_helm_test_requests_readiness_through_the_service() -> None:
-    pod = the("Pod", render("everything"))
+    pod = find("Pod", render("everything"))
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
     assert (
         container(render("everything"), "Pod")["command"][-1] == "http://digits:80/v2/health/ready"
