@@ -2,7 +2,6 @@
 
     workflow   the worker, which runs jobs as workflows of DBOS
     steps      what a job does: each step may run twice
-    programs   training and export as processes of their own
     settings   from the environment
 
 contract/job_database.py submits and cancels jobs, for the terminal as for the service. The worker

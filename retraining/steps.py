@@ -19,12 +19,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from contract import programs
 from contract.card import Gate
 from contract.errors import Moved, NoVersion, StoreError
 from contract.jobs import FINAL, Decision, Job, Progress
+from contract.programs import Interrupted
 from contract.store import Store
-from retraining import programs
-from retraining.programs import Interrupted
 from retraining.settings import GB, Settings
 
 # Files of a run: training/run.py describes them.
@@ -82,7 +82,7 @@ def train(job: Job, settings: Settings, reporter: Reporter) -> Job:
         report=report,
     )
     if code:
-        raise Failed(_reason(folder, "training", code))
+        raise Failed(programs.reason(folder, "training", code))
     return job
 
 
@@ -109,7 +109,7 @@ def publish(job: Job, settings: Settings, reporter: Reporter) -> Job:
         report=report,
     )
     if code:
-        raise Failed(_reason(folder, "export", code))
+        raise Failed(programs.reason(folder, "export", code))
     number, gate = _published(job, settings.store())
     parent = gate.parent if gate else None
     return _changed(job, reporter, state="judging", version=number, gate=gate, parent=parent)
@@ -284,16 +284,6 @@ def _check_disk(settings: Settings) -> None:
             f"{settings.runs} has {free / GB:.1f} GB free, less than the {settings.min_free:g} GB "
             "that a training needs (--min-free): free some space and resume the job"
         )
-
-
-def _reason(folder: Path, program: str, code: int) -> str:
-    """What the program printed last about its end."""
-    reason = programs.last_line(folder, f"{program}: ")
-    if reason and code > 0:
-        return f"{program}: {reason}"
-    if code < 0:
-        return f"{program} was ended by signal {-code}; it may have needed more memory"
-    return f"{program} ended with code {code}: {folder / programs.LOG} has its output"
 
 
 def _runs_of_jobs(runs: Path) -> Iterator[Path]:

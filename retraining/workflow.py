@@ -51,8 +51,8 @@ from contract.jobs import (
     Request,
     decision_of,
 )
+from contract.programs import Interrupted, StillRunning
 from retraining import steps
-from retraining.programs import Interrupted, StillRunning
 from retraining.settings import Settings
 from retraining.steps import Failed
 

@@ -20,12 +20,12 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
+from contract.programs import NICE
 from loadtest.client.openloop.generator import generate
 from loadtest.client.openloop.processes import poisson
 from loadtest.client.openloop.result import Outcomes
 from loadtest.client.requests import SampleImages, answered_right, requests_of
 from loadtest.client.result import Address, quantile
-from retraining.programs import NICE
 from tests.support.running import Service
 
 CGROUPS = Path("/sys/fs/cgroup")

@@ -13,7 +13,7 @@ from contract.jobs import Job, Progress, Request, State
 from contract.store import Store
 from contract.version import Version
 from retraining import steps
-from retraining.programs import Interrupted
+from contract.programs import Interrupted
 from retraining.settings import Settings
 from retraining.steps import Failed
 from tests.support.versions import gate, publish, two_versions

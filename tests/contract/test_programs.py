@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from retraining import programs
-from retraining.programs import Interrupted
+from contract import programs
+from contract.programs import Interrupted
 from tests.support.running import ROOT
 from tests.support.waiting import until
 
-STUBBORN = "tests.retraining.stubborn"  # prints lines, and ends with the first SIGINT
+STUBBORN = "tests.support.stubborn"  # prints lines, and ends with the first SIGINT
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 
 

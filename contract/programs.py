@@ -1,4 +1,4 @@
-"""Training and export as processes, so that neither takes the worker down with it.
+"""Training and export as processes, started by a retraining worker or by a sweep, the worker here.
 
     runs/<job>/lock            held by the worker and by the program that it has started, whose
                                process and host it names
@@ -6,9 +6,10 @@
                progress.jsonl  what training records
                .copied         how much of both the worker has reported
 
-A program has the lowest priority and a process group of its own. If the worker is killed, its
-program goes on and keeps the lock: the next worker stops it, which saves the training's state, and
-then resumes it. Two programs never write to one run.
+A program that fails does not take the worker down with it. It has the lowest priority and a process
+group of its own. If the worker is killed, its program goes on and keeps the lock: the next worker
+stops it, which saves the training's state, and then resumes it. Two programs never write to one
+run.
 """
 
 import contextlib
@@ -93,6 +94,16 @@ def last_line(folder: Path, beginning: str) -> str | None:
     return next(
         (line[len(beginning) :] for line in lines[::-1] if line.startswith(beginning)), None
     )
+
+
+def reason(folder: Path, program: str, code: int) -> str:
+    """What the program printed last about its end."""
+    printed = last_line(folder, f"{program}: ")
+    if printed and code > 0:
+        return f"{program}: {printed}"
+    if code < 0:
+        return f"{program} was ended by signal {-code}; it may have needed more memory"
+    return f"{program} ended with code {code}: {folder / LOG} has its output"
 
 
 class _Tail:
