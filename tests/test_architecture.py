@@ -16,9 +16,10 @@ MAY_IMPORT = {
     # lazily: cryptography where versions are signed, dbos and sqlalchemy in job_database
     "contract": {"cryptography", "dbos", "pydantic", "sqlalchemy"},
     "preprocessing": {"PIL", "contract", "cv2", "numpy"},
+    # optuna and its sqlalchemy only in sweep, which only that command imports
     "training": {
-        "PIL", "contract", "cv2", "matplotlib", "numpy", "preprocessing", "pydantic", "rich",
-        "sklearn", "torch", "torchvision",
+        "PIL", "contract", "cv2", "matplotlib", "numpy", "optuna", "preprocessing", "pydantic",
+        "rich", "sklearn", "sqlalchemy", "torch", "torchvision",
     },
     # of training only a few modules: see EXPORT_MAY_USE
     "export": {
@@ -103,9 +104,15 @@ def test_only_the_database_of_jobs_and_the_worker_import_dbos() -> None:
         source.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for source in (ROOT / package).rglob("*.py")
-        if {"dbos", "sqlalchemy"} & {name.partition(".")[0] for name in imports_in(source)}
+        if "dbos" in {name.partition(".")[0] for name in imports_in(source)}
     }
     assert users == {"contract/job_database.py", "retraining/workflow.py"}
+
+
+def test_optuna_is_imported_only_where_a_sweep_is_run() -> None:
+    """Its packages are optional."""
+    code = "import sys, training.__main__; sys.exit('optuna' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_the_database_of_jobs_is_imported_only_where_jobs_are_used() -> None:

@@ -1,4 +1,4 @@
-"""The commands `python -m training evaluate`, `predict` and `compare`, for completed runs."""
+"""The commands of `python -m training`: `evaluate`, `predict` and `compare` of runs, `sweep`."""
 
 import json
 import sys
@@ -19,6 +19,10 @@ from training.image import BadImage
 from training.model import GRAY_28, in_words
 from training.plots import as_seen, corruption_sheet, write_plots
 from training.run import Run
+
+
+class BadSweep(Exception):
+    """A sweep cannot be run; the message says what to do."""
 
 
 def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
@@ -142,6 +146,20 @@ def compare(words: Sequence[str], _: Path | None) -> None:
             table.add_row(option.replace("_", " "), *values, style="cyan")
     width = None if sys.stdout.isatty() else max(100, 26 + 22 * len(runs))
     Console(width=width).print(table)
+
+
+def sweep(words: Sequence[str], _: Path | None) -> None:
+    """Search for the best recipe. Raises BadSweep if Optuna is not installed, and as `run`."""
+    try:
+        from training.sweep.command import run
+    except ModuleNotFoundError as error:
+        if error.name not in ("optuna", "sqlalchemy"):
+            raise
+        raise BadSweep(
+            "sweep needs Optuna: install the dependency group sweep "
+            "(pip install --group sweep --constraint constraints.txt)"
+        ) from error
+    run(words)
 
 
 _COMPARED: dict[str, Callable[[dict[str, Any]], str]] = {

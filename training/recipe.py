@@ -185,16 +185,25 @@ class Recipe:
             raise BadRecipe(f"{path} is not a TOML file: {error}") from error
         except OSError as error:
             raise BadRecipe(f"{path} cannot be read: {error.strerror}") from error
-        known = {option.name: option for option in fields(cls)}
         for name, value in given.items():
             try:
-                _check_names([name])
-                _checked(known[name], value)
-                if name in ("network", "teacher_network"):
-                    _kind_of(name, str(value))
+                cls.check_option(name, value)
             except BadRecipe as error:
                 raise BadRecipe(f"{path}: {error}") from error
         return given
+
+    @classmethod
+    def check_option(cls, name: str, value: Any) -> None:
+        """BadRecipe if there is no such option, or if it cannot have this value."""
+        _checked(cls.option(name), value)
+        if name in ("network", "teacher_network"):
+            _kind_of(name, str(value))
+
+    @classmethod
+    def option(cls, name: str) -> Field[Any]:
+        """The field of an option; BadRecipe, with the nearest name, if there is none."""
+        _check_names([name])
+        return next(option for option in fields(cls) if option.name == name)
 
     @classmethod
     def add_flags(cls, parser: ArgumentParser) -> None:
@@ -208,14 +217,25 @@ class Recipe:
         """The options that were given on the command line."""
         return {k.name: v for k in fields(cls) if (v := getattr(words, k.name)) is not None}
 
-    def check_use(self, given: Mapping[str, Any]) -> None:
+    def check_use(self, given: Iterable[str]) -> None:
         """BadRecipe if one of the `given` options would have no effect in this recipe."""
         for name in given:
-            for other_name, values in _USED_WITH.get(name, {}).items():
+            if unmet := self.unmet(name):
+                other_name, values = unmet
+                needed = " ".join((flag(other_name), " or ".join(values))).rstrip()
                 value = getattr(self, other_name)
-                if (value not in values) if values else not value:
-                    needed = " ".join((flag(other_name), " or ".join(values))).rstrip()
-                    raise BadRecipe(f"{flag(name)} has an effect only with {needed}; it is {value}")
+                raise BadRecipe(f"{flag(name)} has an effect only with {needed}; it is {value}")
+
+    def unmet(self, name: str) -> tuple[str, tuple[str, ...]] | None:
+        """The option without which `name` has no effect here, and the values it would need.
+
+        No values stand for any but 0. None: the option has an effect.
+        """
+        for other_name, values in USED_WITH.get(name, {}).items():
+            value = getattr(self, other_name)
+            if (value not in values) if values else not value:
+                return other_name, values
+        return None
 
 
 def _check_names(given: Iterable[str]) -> None:
@@ -228,7 +248,7 @@ def _check_names(given: Iterable[str]) -> None:
 
 
 # Options that depend on another one, with its values; an empty tuple stands for any but 0.
-_USED_WITH: dict[str, dict[str, tuple[str, ...]]] = {
+USED_WITH: dict[str, dict[str, tuple[str, ...]]] = {
     "momentum": {"optimiser": ("sgd",)},
     "decay_every": {"schedule": ("step",)},
     "decay_factor": {"schedule": ("step", "plateau")},
