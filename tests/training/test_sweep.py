@@ -1,0 +1,226 @@
+"""`python -m training sweep` finds the best recipe, in several processes and over interruptions."""
+
+import csv
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.retraining.postgres import PASSWORD, PROGRAMS, Postgres
+from tests.support.waiting import until
+from training.__main__ import main
+from training.flags import parser
+from training.recipe import Recipe
+from training.run import Run
+
+ROOT = Path(__file__).parent.parent.parent
+# A training of a second: what takes long is to start the program and to draw its plots.
+QUICK = ["--preset", "quick", "--batch-size", "32", "--threads", "1", "--validation", "0.2"]
+RATES = ["--search", "learning_rate=1e-3:1e-2:log"]
+NO_TRIAL = ["--timeout", "1e-9"]
+
+
+def command(folder: Path, data: Path, *words: str) -> list[str]:
+    flags = ["--runs", str(folder), "--data", str(data), *QUICK, *words]
+    return [sys.executable, "-m", "training", "sweep", *flags]
+
+
+def sweep(folder: Path, data: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(folder, data, *words),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    """What a sweep that succeeds has printed."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return out + err
+
+
+def trials_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "sweep/default/trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def best_of(folder: Path) -> dict[str, Any]:
+    best: dict[str, Any] = json.loads((folder / "sweep/default/best.json").read_text())
+    return best
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--search", "learning_rat=1:2"], "did you mean learning_rate?"),
+        (["--search", "epochs=3:4:5"], "write NAME=LOW:HIGH"),
+        (["--search", "epochs"], "--search epochs: write NAME=LOW:HIGH"),
+        (["--search", "epochs=3.5:5"], "--epochs is '3.5', it must be a whole number from 1"),
+        (["--search", "epochs=5:3"], "5 is not less than 3"),
+        (["--search", "rotation=0:10:log"], "a logarithmic scale begins above 0"),
+        (["--search", "rotation=0:100"], "--rotation is 100.0, it must be 0 to 45"),
+        (["--search", "network=compact,huge"], "--network: network is 'huge'"),
+        (["--search", "mirror=maybe"], "'maybe' is neither yes nor no"),
+        (["--search", "momentum=0.8:0.9"], "--momentum has an effect only with --optimiser sgd"),
+        (["--search", "hidden_size=64:128"], "--hidden-size is 64, but compact has no hidden"),
+        (["--search", "validation=0.1:0.2"], "all trials must be judged by the same images"),
+        (["--search", "epochs=2,3", "epochs=4,5"], "--search has epochs twice"),
+        (["--search", "batch_size=32,64"], "--batch-size is given and searched"),
+        (["--search", "epochs=2:4", "--pruner", "median"], "all need the same --epochs"),
+        (["--validation", "0"], "--validation is 0: trials are judged by"),
+        (["--resume", "run"], "--resume and --job are for a single training"),
+        (["--data", "no/such/folder"], "no folder, file or data set no/such/folder"),
+        (["--storage", "redis://host"], "--storage redis://host: write the path of a file or"),
+        (["--storage", "pyproject.toml"], "pyproject.toml is not a journal of Optuna"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_invalid_argument_is_rejected_and_leaves_no_run(
+    words: list[str], message: str, small_folder: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    given = command(tmp_path / "runs", small_folder, *words)[3:]
+    assert main(given) == 2
+    assert message in capsys.readouterr().err
+    assert not [*tmp_path.rglob("trial-*")]
+
+
+def test_a_sweep_with_other_flags_needs_another_name(
+    small_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def begin(*words: str) -> int:
+        return main(command(tmp_path, small_folder, *words, *NO_TRIAL)[3:])
+
+    assert begin(*RATES) == 0
+    assert begin("--search", "learning_rate=1e-3:1e-1:log") == 2
+    assert (
+        "the sweep default was begun with other flags (--search learning_rate=1e-3:1e-2:log "
+        in (capsys.readouterr().err)
+    )
+    assert begin(*RATES, "--rotation", "3") == 2
+    assert begin(*RATES, "--rotation", "3", "--name", "rotated") == 0
+    assert begin(*RATES, "--trials", "50") == 0
+
+
+def test_without_optuna_the_error_names_the_group(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("training.sweep")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert main(["sweep"]) == 2
+    assert "sweep needs Optuna: install the dependency group sweep" in capsys.readouterr().err
+
+
+def test_a_database_that_is_absent_is_named_without_its_password(
+    small_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    storage = f"postgresql://ann:{PASSWORD[:8]}@127.0.0.1:1/sweeps"
+    assert main(command(tmp_path, small_folder, "--storage", storage)[3:]) == 2
+    error = capsys.readouterr().err
+    assert "--storage postgresql://ann:***@127.0.0.1:1/sweeps is not available: conn" in error
+    assert PASSWORD[:8] not in error
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_trials_of_one_journal(small_folder: Path, tmp_path: Path) -> None:
+    words = ["--trials", "3", "--search", "network=compact,mlp", "width=0.5:1", "mirror=yes,no"]
+    processes = [sweep(tmp_path, small_folder, *words) for _ in range(2)]
+    printed = [finished(process) for process in processes]
+    trials = trials_of(tmp_path)
+    assert [trial["state"] for trial in trials] == ["completed"] * 3
+    for trial in trials:
+        assert Run(tmp_path / "sweep/default" / trial["run"]).completed
+        assert (trial["network"] == "compact") == bool(trial["width"])  # mlp has a fixed width
+        assert sum(f"Trial {trial['trial']}: " in text for text in printed) == 1
+
+    best = best_of(tmp_path)
+    highest = max(float(trial["validation_accuracy"]) for trial in trials)
+    metrics = Run(Path(best["run"])).metrics()
+    kept = metrics["history"][metrics["kept_epoch"] - 1]
+    assert best["validation_accuracy"] == highest == kept["validation_accuracy"]
+    *_, program, module = shlex.split(best["command"])[:3]
+    assert (program, module) == ("-m", "training")
+    given = Recipe.given_in(parser(None).parse_args(shlex.split(best["command"])[3:]))
+    assert given.items() <= metrics["recipe"].items()
+    plots = {"history.png", "importance.png", "slice.png", "parallel_coordinates.png"}
+    assert plots <= {path.name for path in (tmp_path / "sweep/default").iterdir()}
+
+    again = finished(sweep(tmp_path, small_folder, *words))
+    assert "3 completed" in again
+    assert trials_of(tmp_path) == trials
+
+
+@pytest.mark.slow
+def test_a_bad_trial_is_stopped_early_and_its_run_can_be_resumed(
+    small_folder: Path, tmp_path: Path
+) -> None:
+    words = [
+        *("--search", "learning_rate=1e-6,0.01", "--epochs", "20", "--trials", "2"),
+        *("--startup-trials", "1", "--sampler-seed", "0"),  # the second trial is the bad one
+    ]
+    assert "stopped after epoch" in finished(sweep(tmp_path, small_folder, *words))
+    trials = trials_of(tmp_path)
+    assert {trial["learning_rate"] for trial in trials if trial["state"] == "completed"} == {"0.01"}
+    stopped = next(trial for trial in trials if trial["state"] == "stopped early")
+    run = Run(tmp_path / "sweep/default" / stopped["run"])
+    assert 0 < len((run.folder / "metrics.jsonl").read_text().splitlines()) < 20
+    assert not run.ended
+    assert main(["--resume", str(run.folder)]) == 0
+    assert run.ended
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_same_command_continues_a_sweep_that_was_interrupted_or_killed(
+    number: signal.Signals, small_folder: Path, tmp_path: Path
+) -> None:
+    words = [*RATES, "--epochs", "60", "--trials", "1"]
+    epochs = tmp_path / "sweep/default/trial-0/metrics.jsonl"
+    first = sweep(tmp_path, small_folder, *words)
+    until(lambda: epochs.exists() and epochs.read_text())
+    first.send_signal(number)
+    _, err = first.communicate(timeout=60)
+    if number == signal.SIGINT:
+        assert first.returncode == 130
+        assert "The same command continues the sweep." in err
+    before = epochs.read_text().splitlines()
+    assert len(before) < 60
+
+    finished(sweep(tmp_path, small_folder, *words))
+    (trial,) = trials_of(tmp_path)
+    assert (trial["state"], trial["run"]) == ("completed", "trial-0")
+    assert epochs.read_text().splitlines()[: len(before)] == before
+    log = (epochs.parent / "log.txt").read_text()
+    assert "Resuming" in log
+    assert len(epochs.read_text().splitlines()) == 60
+
+
+@pytest.mark.slow
+def test_a_sweep_ends_if_all_trials_fail(small_folder: Path, tmp_path: Path) -> None:
+    words = ["--search", "learning_rate=1e-3:1e-2", "--pretrained", str(tmp_path / "absent.pt")]
+    failing = sweep(tmp_path, small_folder, *words)
+    _, err = failing.communicate(timeout=120)
+    assert failing.returncode == 2
+    assert "all trials failed, the last one: training: training: " in err
+    assert "absent.pt does not exist" in err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROGRAMS is None, reason="needs Postgres (Debian: apt install postgresql)")
+def test_processes_share_the_trials_in_postgres(small_folder: Path, tmp_path: Path) -> None:
+    """Each machine has a disk of its own: only the trials are shared."""
+    with Postgres.started() as postgres:
+        words = [*RATES, "--trials", "3", "--storage", postgres.url]
+        machines = [tmp_path / "one", tmp_path / "two"]
+        processes = [sweep(machine, small_folder, *words) for machine in machines]
+        printed = "".join(finished(process) for process in processes)
+    assert PASSWORD not in printed
+    runs = {run.name for machine in machines for run in machine.glob("sweep/default/trial-*")}
+    assert runs == {"trial-0", "trial-1", "trial-2"}
+    assert [*tmp_path.rglob("journal.log")] == []
