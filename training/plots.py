@@ -44,7 +44,7 @@ class Plot(Figure):
     """A figure that a notebook shows as it is, without pyplot and `%matplotlib inline`."""
 
     def _repr_png_(self) -> bytes:
-        return _png(self)
+        return as_png(self)
 
 
 def as_seen(pixels: Pixels, preparation: Preparation) -> Pixels:
@@ -72,12 +72,12 @@ def write_plots(
         figures["confusion_matrix"] = confusion_matrix(judged)
     if history:
         figures["loss_graph"] = loss_graph(history, kept_epoch)
-    replace_together({folder / f"{name}.png": _png(each) for name, each in figures.items()})
+    replace_together({folder / f"{name}.png": as_png(each) for name, each in figures.items()})
 
 
 def loss_graph(history: Sequence[Epoch], kept_epoch: int) -> Figure:
     """The results of each epoch; a ring marks the epoch whose weights were kept."""
-    figure = _figure(11, 3.6)
+    figure = new_figure(11, 3.6)
     loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [epoch.epoch for epoch in history]
     judged = [epoch for epoch in history if epoch.validation_loss is not None]
@@ -98,7 +98,7 @@ def loss_graph(history: Sequence[Epoch], kept_epoch: int) -> Figure:
         axes.set_title(title)
         axes.set_xlabel(axes.get_xlabel() or "epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        _plain(axes)
+        plain_axes(axes)
     loss.set_yscale("log")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     lowest = min([e.accuracy for e in history] + [e.validation_accuracy or 1.0 for e in history])
@@ -120,7 +120,7 @@ def confusion_matrix(judged: Judged) -> Figure:
     counts = judged.confusions()
     classes = len(judged.names)
     side = min(14.0, 3.0 + 0.48 * classes)
-    figure = _figure(side + 0.6, side)
+    figure = new_figure(side + 0.6, side)
     axes = figure.subplots()
     wrong = np.where(np.eye(classes, dtype=bool), np.nan, counts.astype(float))
     worst = max(MANY_ERRORS, np.nanmax(wrong, initial=0))
@@ -179,7 +179,7 @@ def _sheet(judged: Judged, pixels: Pixels, order: NDArray[np.int64], title: str)
     wide, high = int((8 + SIDE * 10 // columns) * unit), int((SIDE + 14) * unit)  # of a cell
     rows = max(1, -(-len(order) // columns))
     sheet = np.full((rows * high, columns * wide, *pixels.shape[3:]), 255, np.uint8)
-    figure = _figure(11, 0.5 + 11 / columns * high / wide * 0.95 * rows)
+    figure = new_figure(11, 0.5 + 11 / columns * high / wide * 0.95 * rows)
     axes = figure.subplots()
     probabilities = judged.probabilities.numpy()
     for place, number in enumerate(order):
@@ -201,7 +201,7 @@ def _sheet(judged: Judged, pixels: Pixels, order: NDArray[np.int64], title: str)
 
 def reliability_diagram(judged: Judged) -> Figure:
     """The accuracy of the predictions by their confidence."""
-    figure = _figure(9, 4.6)
+    figure = new_figure(9, 4.6)
     pairs = figure.subplots(2, 2, sharex=True, height_ratios=(3, 1))
     titles = "Before calibration", f"After, temperature {judged.temperature:.3f}"
     temperatures = 1.0, judged.temperature
@@ -220,7 +220,7 @@ def reliability_diagram(judged: Judged) -> Figure:
         lower.set_xlabel("confidence")
         for axes in (upper, lower):
             axes.set_xlim(0, 1)
-            _plain(axes)
+            plain_axes(axes)
         upper.set_ylim(0, 1.02)
         upper.yaxis.set_major_formatter(PercentFormatter(1))
         lower.xaxis.set_major_formatter(PercentFormatter(1))
@@ -239,7 +239,7 @@ def corruption_sheet(pixels: Tensor, accuracies: Mapping[str, float]) -> Figure:
     columns = min(12, len(pixels))
     ink = as_input(pixels[_spread(columns, len(pixels))])  # (columns, 1, 28, 28)
     rows = list(accuracies.items())
-    figure = _figure(1.9 + 0.7 * columns, 0.72 * len(rows))
+    figure = new_figure(1.9 + 0.7 * columns, 0.72 * len(rows))
     for axes, (name, accuracy) in zip(figure.subplots(len(rows), 1), rows, strict=True):
         strip = torch.cat(list(corrupted(name, ink)[:, 0]), 1).numpy()  # (28, n * 28)
         axes.imshow(1 - strip, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -255,17 +255,17 @@ def _spread(count: int, images: int) -> NDArray[np.int64]:
     return np.linspace(0, images - 1, count).astype(np.int64)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     return Plot(figsize=(width, height), layout="constrained")
 
 
-def _png(figure: Figure) -> bytes:
+def as_png(figure: Figure) -> bytes:
     content = BytesIO()
     figure.savefig(content, format="png", dpi=DPI)
     return content.getvalue()
 
 
-def _plain(axes: Axes) -> None:
+def plain_axes(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
     axes.set_axisbelow(True)

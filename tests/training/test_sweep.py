@@ -148,7 +148,7 @@ def test_two_processes_share_the_trials_of_one_journal(small_folder: Path, tmp_p
     assert (program, module) == ("-m", "training")
     given = Recipe.given_in(parser(None).parse_args(shlex.split(best["command"])[3:]))
     assert given.items() <= metrics["recipe"].items()
-    plots = {"history.png", "importance.png", "slice.png", "parallel_coordinates.png"}
+    plots = {"history.png", "options.png", "importance.png"}
     assert plots <= {path.name for path in (tmp_path / "sweep/default").iterdir()}
 
     again = finished(sweep(tmp_path, small_folder, *words))

@@ -8,7 +8,7 @@
     space    the options that are searched, and their ranges
     study    the trials, in a journal file or in Postgres, which several processes share
     trial    one training as a process of its own, which is stopped if it is worse than others
-    report   the table, the plots and best.json
+    report   the table and best.json; `plots` draws accuracy and importance
 
 Optuna is an optional group of packages: this package is imported only by the command.
 """

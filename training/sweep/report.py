@@ -1,27 +1,22 @@
 """The results of a sweep: a table, and files in its folder.
 
-best.json                   the best trial, its options and the command that trains with them
-trials.csv                  all trials
-history.png                 accuracy by trial
-importance.png              the share of the variance that each option explains
-slice.png                   accuracy by each option
-parallel_coordinates.png    the options of each trial as a line, coloured by accuracy
+    best.json                   the best trial, its options and the command that trains with them
+    trials.csv                  all trials
+    history.png, options.png    accuracy by trial, and by the values of each option
+    importance.png              the importance of each option for the accuracy
+
+They are written when a process ends, for the trials of all processes.
 """
 
 import csv
 import json
-import logging
 import shlex
 import sys
-import warnings
-from collections.abc import Callable, Sequence
-from io import BytesIO, StringIO
+from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-import optuna.visualization.matplotlib as plots
-from matplotlib import pyplot
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
@@ -29,7 +24,8 @@ from rich.table import Table
 
 from contract.files import replace_together
 from training.flags import Options
-from training.plots import DPI
+from training.plots import as_png
+from training.sweep import plots
 from training.sweep.space import flags_of
 from training.sweep.trial import REASON, RUN, begun
 
@@ -41,13 +37,6 @@ STATES = {
     TrialState.PRUNED: "stopped early",
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
-}
-
-PLOTS: dict[str, Callable[..., Any]] = {
-    "history": plots.plot_optimization_history,
-    "importance": plots.plot_param_importances,
-    "slice": plots.plot_slice,
-    "parallel_coordinates": plots.plot_parallel_coordinate,
 }
 
 
@@ -75,7 +64,12 @@ def write_report(study: Study, folder: Path, words: Sequence[str]) -> None:
         "trials.csv": _csv(trials).encode(),
     }
     if len(complete) >= PLOTTED:
-        files |= {f"{name}.png": _png(study, name) for name in PLOTS}
+        drawn = {
+            "history.png": plots.history(trials, best),
+            "options.png": plots.options(trials, best),
+            "importance.png": plots.importance(study),
+        }
+        files |= {name: as_png(figure) for name, figure in drawn.items() if figure}
     folder.mkdir(parents=True, exist_ok=True)
     replace_together({folder / name: content for name, content in files.items()})
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -113,20 +107,8 @@ def _csv(trials: Sequence[FrozenTrial]) -> str:
         seconds = round(trial.duration.total_seconds(), 1) if trial.duration else ""
         run, reason = trial.user_attrs.get(RUN), trial.user_attrs.get(REASON)
         options = (trial.params.get(name) for name in names)
-        accuracy = trial.value if trial.state == TrialState.COMPLETE else None
+        accuracy = plots.accuracy_of(trial)
         writer.writerow(
             [trial.number, STATES[trial.state], accuracy, seconds, run, *options, reason]
         )
     return text.getvalue()
-
-
-def _png(study: Study, name: str) -> bytes:
-    mpl.use("agg")  # Optuna draws with pyplot, which would look for a display
-    logging.getLogger("matplotlib.category").setLevel(logging.WARNING)  # choices of numbers
-    png = BytesIO()
-    with warnings.catch_warnings(action="ignore"):  # experimental; nothing to be done
-        axes = PLOTS[name](study, target_name="validation accuracy")
-        figure = axes.figure if hasattr(axes, "figure") else axes.flat[0].figure
-        figure.savefig(png, format="png", dpi=DPI, bbox_inches="tight")
-        pyplot.close(figure)
-    return png.getvalue()
