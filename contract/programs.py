@@ -6,10 +6,10 @@
                progress.jsonl  what training records
                .copied         how much of both the worker has reported
 
-A program that fails does not take the worker down with it. It has the lowest priority and a process
-group of its own. If the worker is killed, its program goes on and keeps the lock: the next worker
-stops it, which saves the training's state, and then resumes it. Two programs never write to one
-run.
+A program that fails does not take the worker down with it. It has a process group of its own and,
+in retraining, the lowest priority. If the worker is killed, its program goes on and keeps the lock:
+the next worker stops it, which saves the training's state, and then resumes it. Two programs never
+write to one run.
 """
 
 import contextlib
@@ -53,6 +53,7 @@ def run(
     *,
     stop_requested: Callable[[], bool],
     report: Callable[[str, str], None],
+    priority: Sequence[str] = NICE,
 ) -> int:
     """Run `python -m <words>` and return its exit code; `report` gets (file name, line).
 
@@ -61,7 +62,7 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / LOCK) as lock, (folder / LOG).open("ab") as log:
         tail = _Tail(folder, report)
-        start = [*START, socket.gethostname(), str(folder / LOCK), *NICE]
+        start = [*START, socket.gethostname(), str(folder / LOCK), *priority]
         process = subprocess.Popen(  # noqa: S603 (the words are flags of our own programs)
             [*start, sys.executable, "-m", *words],
             stdin=subprocess.DEVNULL,

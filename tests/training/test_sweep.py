@@ -6,6 +6,8 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ ROOT = Path(__file__).parent.parent.parent
 QUICK = ["--preset", "quick", "--batch-size", "32", "--threads", "1", "--validation", "0.2"]
 RATES = ["--search", "learning_rate=1e-3:1e-2:log"]
 NO_TRIAL = ["--timeout", "1e-9"]
+LONGEST = 240.0  # seconds; a training takes ten, but machines may be busy
 
 
 def command(folder: Path, data: Path, *words: str) -> list[str]:
@@ -30,18 +33,23 @@ def command(folder: Path, data: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "training", "sweep", *flags]
 
 
-def sweep(folder: Path, data: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(folder, data, *words),
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+@contextmanager
+def sweep(folder: Path, data: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A process, which is killed if the test fails."""
+    with subprocess.Popen(
+        command(folder, data, *words), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    """What a sweep that succeeds has printed."""
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return out + err
+    """What a sweep that succeeds has printed about its trials."""
+    _, printed = process.communicate(timeout=LONGEST)
+    assert process.returncode == 0, printed
+    return printed
 
 
 def trials_of(folder: Path) -> list[dict[str, str]]:
@@ -130,8 +138,8 @@ def test_a_database_that_is_absent_is_named_without_its_password(
 @pytest.mark.slow
 def test_two_processes_share_the_trials_of_one_journal(small_folder: Path, tmp_path: Path) -> None:
     words = ["--trials", "3", "--search", "network=compact,mlp", "width=0.5:1", "mirror=yes,no"]
-    processes = [sweep(tmp_path, small_folder, *words) for _ in range(2)]
-    printed = [finished(process) for process in processes]
+    with sweep(tmp_path, small_folder, *words) as one, sweep(tmp_path, small_folder, *words) as two:
+        printed = [finished(process) for process in (one, two)]
     trials = trials_of(tmp_path)
     assert [trial["state"] for trial in trials] == ["completed"] * 3
     for trial in trials:
@@ -151,8 +159,8 @@ def test_two_processes_share_the_trials_of_one_journal(small_folder: Path, tmp_p
     plots = {"history.png", "options.png", "importance.png"}
     assert plots <= {path.name for path in (tmp_path / "sweep/default").iterdir()}
 
-    again = finished(sweep(tmp_path, small_folder, *words))
-    assert "3 completed" in again
+    with sweep(tmp_path, small_folder, *words) as third:
+        assert "Trial" not in finished(third)
     assert trials_of(tmp_path) == trials
 
 
@@ -164,7 +172,8 @@ def test_a_bad_trial_is_stopped_early_and_its_run_can_be_resumed(
         *("--search", "learning_rate=1e-6,0.01", "--epochs", "20", "--trials", "2"),
         *("--startup-trials", "1", "--sampler-seed", "0"),  # the second trial is the bad one
     ]
-    assert "stopped after epoch" in finished(sweep(tmp_path, small_folder, *words))
+    with sweep(tmp_path, small_folder, *words) as process:
+        assert "stopped after epoch" in finished(process)
     trials = trials_of(tmp_path)
     assert {trial["learning_rate"] for trial in trials if trial["state"] == "completed"} == {"0.01"}
     stopped = next(trial for trial in trials if trial["state"] == "stopped early")
@@ -176,39 +185,46 @@ def test_a_bad_trial_is_stopped_early_and_its_run_can_be_resumed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_the_same_command_continues_a_sweep_that_was_interrupted_or_killed(
-    number: signal.Signals, small_folder: Path, tmp_path: Path
+    small_folder: Path, tmp_path: Path
 ) -> None:
     words = [*RATES, "--epochs", "60", "--trials", "1"]
-    epochs = tmp_path / "sweep/default/trial-0/metrics.jsonl"
-    first = sweep(tmp_path, small_folder, *words)
-    until(lambda: epochs.exists() and epochs.read_text())
-    first.send_signal(number)
-    _, err = first.communicate(timeout=60)
-    if number == signal.SIGINT:
-        assert first.returncode == 130
-        assert "The same command continues the sweep." in err
-    before = epochs.read_text().splitlines()
-    assert len(before) < 60
+    run = Run(tmp_path / "sweep/default/trial-0")
 
-    finished(sweep(tmp_path, small_folder, *words))
+    def epochs() -> list[str]:
+        file = run.folder / "metrics.jsonl"
+        return file.read_text().splitlines() if file.exists() else []
+
+    with sweep(tmp_path, small_folder, *words) as interrupted:
+        until(epochs, LONGEST)
+        interrupted.send_signal(signal.SIGINT)
+        _, printed = interrupted.communicate(timeout=LONGEST)
+    assert interrupted.returncode == 130
+    assert "The same command continues the sweep." in printed
+
+    before = epochs()
+    with sweep(tmp_path, small_folder, *words) as killed:
+        until(lambda: len(epochs()) > len(before), LONGEST)
+        killed.kill()  # its training goes on, and is resumed by the next process
+
+    with sweep(tmp_path, small_folder, *words) as last:
+        finished(last)
     (trial,) = trials_of(tmp_path)
     assert (trial["state"], trial["run"]) == ("completed", "trial-0")
-    assert epochs.read_text().splitlines()[: len(before)] == before
-    log = (epochs.parent / "log.txt").read_text()
-    assert "Resuming" in log
-    assert len(epochs.read_text().splitlines()) == 60
+    assert run.completed
+    assert len(epochs()) == 60
+    assert epochs()[: len(before)] == before
+    assert (run.folder / "log.txt").read_text().count("Resuming") == 2
 
 
 @pytest.mark.slow
 def test_a_sweep_ends_if_all_trials_fail(small_folder: Path, tmp_path: Path) -> None:
     words = ["--search", "learning_rate=1e-3:1e-2", "--pretrained", str(tmp_path / "absent.pt")]
-    failing = sweep(tmp_path, small_folder, *words)
-    _, err = failing.communicate(timeout=120)
+    with sweep(tmp_path, small_folder, *words) as failing:
+        _, printed = failing.communicate(timeout=LONGEST)
     assert failing.returncode == 2
-    assert "all trials failed, the last one: training: training: " in err
-    assert "absent.pt does not exist" in err
+    assert "all trials failed, the last one: training: " in printed
+    assert "absent.pt does not exist" in printed
 
 
 @pytest.mark.slow
@@ -218,8 +234,11 @@ def test_processes_share_the_trials_in_postgres(small_folder: Path, tmp_path: Pa
     with Postgres.started() as postgres:
         words = [*RATES, "--trials", "3", "--storage", postgres.url]
         machines = [tmp_path / "one", tmp_path / "two"]
-        processes = [sweep(machine, small_folder, *words) for machine in machines]
-        printed = "".join(finished(process) for process in processes)
+        with ExitStack() as running:
+            processes = [
+                running.enter_context(sweep(machine, small_folder, *words)) for machine in machines
+            ]
+            printed = "".join(finished(process) for process in processes)
     assert PASSWORD not in printed
     runs = {run.name for machine in machines for run in machine.glob("sweep/default/trial-*")}
     assert runs == {"trial-0", "trial-1", "trial-2"}

@@ -82,6 +82,7 @@ class Objective:
                     environment(),
                     stop_requested=watch.is_worse,
                     report=lambda *_: None,
+                    priority=(),
                 )
             except programs.Interrupted:
                 raise TrialPruned from None
