@@ -64,6 +64,10 @@ class BadCard(ValueError):
     """card.json is not a model card; the message names each wrong field and the reason."""
 
 
+class NewerCard(BadCard):
+    """The card has a newer schema than this program reads."""
+
+
 class _Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -337,7 +341,7 @@ def _upgraded(text: str | bytes) -> str | bytes:
     except (ValueError, KeyError, TypeError):
         return text
     if type(found) is int and found > SCHEMA:
-        raise BadCard(
+        raise NewerCard(
             f"its schema_version is {found}, newer than {SCHEMA}, the newest that this program "
             "reads: update digitserve, or export the run again with this one"
         )

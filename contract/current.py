@@ -98,12 +98,16 @@ class Current:
 
     def previous(self, there: Collection[int]) -> int:
         """The version that was current before, among the versions that are `there`."""
+        if earlier := self.earlier(there):
+            return earlier[0]
+        raise NoVersion(f"{self._folder} has no version that was current before this one")
+
+    def earlier(self, there: Collection[int]) -> list[int]:
+        """The versions that repeated rollbacks lead to, the next one first, of those `there`."""
         path = [number for number in _rollback_path(self.history()) if number in there]
         while path and path[-1] == self.last_known():  # the versions between were pruned
             path.pop()
-        if not path:
-            raise NoVersion(f"{self._folder} has no version that was current before this one")
-        return path[-1]
+        return path[::-1]
 
     def switch(self, number: int, action: Action) -> Switch | None:
         """Make a version current and record it; None if it is current already."""

@@ -13,6 +13,10 @@ class BrokenVersion(StoreError):
     """A file in the store is not the one that the card describes; the message names it."""
 
 
+class NewerVersion(BrokenVersion):
+    """A newer release of this project has published the version; this one cannot read its card."""
+
+
 class NoVersion(StoreError):
     """The requested version, or any version at all, is missing from the store."""
 

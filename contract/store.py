@@ -162,6 +162,10 @@ class Store:
         """The number of the version that `rollback` would make current."""
         return self._current.previous(self.versions())
 
+    def earlier(self) -> list[int]:
+        """The numbers of the versions that repeated rollbacks lead to, the next one first."""
+        return self._current.earlier(self.versions())
+
     # ---- writing ------------------------------------------------------------------------------
 
     @contextmanager

@@ -9,8 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contract.card import BadCard, FileFacts, ModelCard
-from contract.errors import BrokenVersion, NoVersion, Untrusted
+from contract.card import BadCard, FileFacts, ModelCard, NewerCard
+from contract.errors import BrokenVersion, NewerVersion, NoVersion, Untrusted
 from contract.files import facts_of, patiently, read_regular
 
 if TYPE_CHECKING:  # `cryptography` is optional
@@ -109,6 +109,8 @@ def _read(folder: Path) -> tuple[ModelCard, bytes]:
             f"{path} cannot be read, so {folder} is not a published version: "
             f"{error.strerror or error}"
         ) from error
+    except NewerCard as error:
+        raise NewerVersion(f"{path}: {error}") from error
     except BadCard as error:
         raise BrokenVersion(f"{path} is not a model card: {error}") from error
 

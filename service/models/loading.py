@@ -5,9 +5,10 @@
 Each arrow is a gate. What does not pass one never answers a request.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -16,7 +17,7 @@ from typing import Any, Literal
 import orjson
 
 from contract.card import ModelCard
-from contract.errors import StoreError
+from contract.errors import NewerVersion, StoreError
 from contract.store import Store
 from contract.version import Version
 from preprocessing.preparation import Preparer, preparer_of
@@ -33,6 +34,8 @@ FEW_LABELS = 20  # of which a prediction has every probability
 COUNTED_LABELS = 100  # that have a series of their own in the metrics
 OTHER_LABELS = "other"
 LONGEST_LABEL = 64  # characters of a label in the metrics
+
+log = logging.getLogger("service")
 
 
 class GateFailed(CannotStart):
@@ -151,7 +154,7 @@ Guard = Callable[[Version, Settings], AbstractContextManager[None]]
 def load(store: Store, number: int | None, settings: Settings, guard: Guard | None = None) -> Model:
     """The version with that number, the current one for None, once it has passed every gate."""
     began = time.perf_counter()
-    version = verify(store, number)
+    version = verify(store, number) if number is not None else _verify_current(store)
     with guard(version, settings) if guard is not None else nullcontext():
         engine = prove(version, settings)
     return Model(version, engine, time.perf_counter() - began)
@@ -193,6 +196,23 @@ def verify(store: Store, number: int | None) -> Version:
     """GateFailed unless the card is trusted and every file is the one on it."""
     with _gate("verify"):
         return store.open(number)
+
+
+def _verify_current(store: Store) -> Version:
+    """The current version. If a newer release has published that, the last one before it that this
+    release reads: so an image can be rolled back without the store.
+    """
+    try:
+        return verify(store, None)
+    except GateFailed as failure:
+        if not isinstance(failure.__cause__, NewerVersion):
+            raise
+        for number in store.earlier():
+            with suppress(GateFailed):
+                version = verify(store, number)
+                log.error("%s; serving version %d, which was current before", failure, number)
+                return version
+        raise
 
 
 def check(version: Version, engine: Engine) -> None:

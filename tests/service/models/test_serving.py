@@ -49,6 +49,11 @@ def write_current(store: Store, content: str) -> None:
     written.replace(store.folder / "current")
 
 
+def give_a_newer_schema(store: Store, number: int) -> None:
+    card = store.folder / f"{number}/card.json"
+    card.write_text(card.read_text().replace('"schema_version": 5', '"schema_version": 6'))
+
+
 @pytest.fixture
 def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
     return two_versions(published, tmp_path / "models")
@@ -481,10 +486,22 @@ def test_rollback_with_a_damaged_history_is_rejected_and_reported(
 
 
 def test_a_card_with_a_newer_schema_asks_for_an_update(service: Service, store: Store) -> None:
-    card = store.folder / "2/card.json"
-    card.write_text(card.read_text().replace('"schema_version": 5', '"schema_version": 6'))
+    give_a_newer_schema(store, 2)
     detail = admin(service, "digits/versions/2/activate").json()["detail"]
     assert "schema_version is 6, newer than 5" in detail
+
+
+def test_of_a_newer_release_the_version_before_is_served_at_start(store: Store) -> None:
+    """An image can be rolled back while a version that its successor published is current."""
+    store.activate(2)
+    give_a_newer_schema(store, 2)
+    with Service.started(store.folder.parent, watch_seconds=0.05) as service:
+        wait_until(lambda: status(service)["last_swap"], service)
+        assert predicted(service)[0] == "1"
+        swap = status(service)["last_swap"]
+        assert (swap["result"], swap["version"]) == ("failed_verify", "2")
+        assert "schema_version is 6, newer than 5" in swap["reason"]
+        assert "serving version 1, which was current before" in service.log
 
 
 def test_with_trusted_keys_only_signed_versions_serve(
