@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from contract import signature
-from contract.card import FP16, GOLDEN, INT8, LOGITS, ONNX, Check, Gate
+from contract.card import FP16, GOLDEN, INT8, LOGITS, ONNX, SCHEMA, Check, Gate
 from contract.store import Store
 from contract.version import Version
 
@@ -36,6 +36,13 @@ def publish(
             shutil.copy(version.folder / name, draft)
         change(draft)
         return store.publish(draft, version.card.model_copy(update=card), sign).number
+
+
+def give_a_newer_schema(store: Store, number: int) -> None:
+    """Make it a version that a newer release of this project published."""
+    card = store.folder / f"{number}/card.json"
+    newer = f'"schema_version": {SCHEMA + 1}'
+    card.write_text(card.read_text().replace(f'"schema_version": {SCHEMA}', newer))
 
 
 def gate(verdict: str) -> Gate:

@@ -38,7 +38,7 @@ from tests.support.metrics import metric
 from tests.support.pictures import encoded, seven
 from tests.support.program import PATIENCE
 from tests.support.running import ADMIN, TOKEN, Service, status, wait_to_read, wait_until
-from tests.support.versions import publish, two_versions
+from tests.support.versions import give_a_newer_schema, publish, two_versions
 from tools import swap
 
 
@@ -47,11 +47,6 @@ def write_current(store: Store, content: str) -> None:
     written = store.folder / "current.written"
     written.write_text(content)
     written.replace(store.folder / "current")
-
-
-def give_a_newer_schema(store: Store, number: int) -> None:
-    card = store.folder / f"{number}/card.json"
-    card.write_text(card.read_text().replace('"schema_version": 5', '"schema_version": 6'))
 
 
 @pytest.fixture

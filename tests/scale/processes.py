@@ -1,0 +1,112 @@
+"""Replicas and a balancer as plain processes, each on a host of its own."""
+
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+import httpx2
+
+from loadtest.client.result import Address
+from tests.scale.dns import name_server
+from tests.scale.hosts import Host
+from tests.scale.load import Client
+from tests.support.program import PATIENCE, Program
+from tests.support.running import PLAIN, ROOT, Service, clean_environment
+
+PORT = 8000  # of a replica, and of the balancer
+BALANCER = Path("deploy/haproxy/haproxy.cfg")
+EXPORTER = 8405  # of the balancer
+ACTIVE = re.compile(r"^haproxy_backend_active_servers{.*} (\d+)$", re.MULTILINE)
+
+
+class Replica(Service):
+    def __init__(self, host: Host, models: Path, **settings: object) -> None:
+        self.command = host.command(*PLAIN)
+        super().__init__(models, host=host.address, port=PORT, **settings)
+
+
+class Balancer(Program):
+    def __init__(self, host: Host, resolver: str) -> None:
+        program = shutil.which("haproxy")
+        assert program, "these tests need HAProxy (Debian: apt install haproxy)"
+        environment = {
+            "DIGITSERVE_REPLICAS": f"service.test:{PORT}",
+            "DIGITSERVE_RESOLVER": resolver,
+        }
+        super().__init__(
+            host.command(program, "-db", "-f", str(BALANCER)),
+            folder=ROOT,
+            environment=clean_environment() | environment,
+        )
+
+    def wait_until_ready(self) -> None:
+        """`wait_until_balanced` does."""
+
+    def hear(self, line: str) -> bool:
+        return False
+
+
+def wait_until_balanced(client: Client, replicas: int, why: Callable[[], object]) -> None:
+    """Wait until the balancer at the client's address sends requests to so many replicas."""
+    exporter = Address(client.address.host, EXPORTER)
+
+    def active() -> list[str]:
+        with suppress(httpx2.TransportError):  # it starts
+            return ACTIVE.findall(client.get("/metrics", exporter).text)
+        return []
+
+    end = time.monotonic() + PATIENCE
+    while active() != [str(replicas)]:
+        assert time.monotonic() < end, why()
+        time.sleep(0.1)
+
+
+class Fleet:
+    """A replica on each host, and a balancer on another one, from which clients send too."""
+
+    def __init__(self, hosts: list[Host], front: Host, models: Path, **settings: object) -> None:
+        self.hosts, self.front = hosts, front
+        self._models, self._settings = models, settings
+        self.replicas: dict[Host, Replica] = {}
+
+    @contextmanager
+    def started(self) -> Iterator[Self]:
+        with ExitStack() as exits:
+            exits.callback(self._kill_all)
+            for host in self.hosts:
+                self.replicas[host] = Replica(host, self._models, **self._settings)
+            for replica in self.replicas.values():
+                replica.wait_until_ready()
+            addresses = [host.address for host in self.hosts]
+            resolver = exits.enter_context(name_server(self.front, addresses))
+            # Later, because a balancer assumes of each new replica that it is ready.
+            self.balancer = exits.enter_context(Balancer(self.front, resolver).while_ready())
+            yield self
+
+    @property
+    def address(self) -> Address:
+        return Address(self.front.address, PORT)
+
+    def start(self, host: Host) -> None:
+        """Start a replica and wait until it is ready."""
+        self.replicas[host] = Replica(host, self._models, **self._settings)
+        self.replicas[host].wait_until_ready()
+
+    def stop(self, host: Host, sig: signal.Signals) -> None:
+        """Send a signal to a replica and wait until it has ended."""
+        self.replicas[host].send(sig)
+        self.replicas[host].exit_code()
+
+    @property
+    def logs(self) -> str:
+        return "\n".join(each.log for each in (self.balancer, *self.replicas.values()))
+
+    def _kill_all(self) -> None:
+        for replica in self.replicas.values():
+            replica.process.kill()
+            replica.exit_code()
