@@ -1,4 +1,5 @@
-"""Every setting of the service, each read once, at start, from DIGITSERVE_<NAME>.
+"""Every setting of the service, each read once, at start, from DIGITSERVE_<NAME> or from a Docker
+secret of that name in lower case.
 
 A value outside its bounds is refused by name before the port opens, and a variable that is no
 setting is reported. Times are seconds.
@@ -31,6 +32,7 @@ from service.engine.info import RequestedPrecision, RequestedProvider
 from service.errors import CannotStart
 
 PREFIX = "DIGITSERVE_"
+SECRET_FILES = Path("/run/secrets")  # of Docker; variables override them
 # Of a default that depends on other settings, where one of those is wrong and named already.
 NOT_CALLED = "default_factory_not_called"
 # Never shown: a wrong address may hold one.
@@ -406,7 +408,8 @@ class Settings(BaseSettings):
     def from_environment(cls) -> Self:
         """The settings, or CannotStart with a line for each that is wrong."""
         try:
-            return cls()  # type: ignore[call-arg]  # from the environment
+            files = SECRET_FILES if SECRET_FILES.is_dir() else None
+            return cls(_secrets_dir=files)  # type: ignore[call-arg]  # the rest: see above
         except ValidationError as error:
             wrong = [each for each in error.errors() if each["type"] != NOT_CALLED]
             raise CannotStart("\n".join(map(_sentence, wrong))) from error

@@ -1,6 +1,7 @@
 """Settings are read once and bounded; errors name them."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,21 @@ def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         assert Settings.from_environment().threads == threads
     monkeypatch.setenv("DIGITSERVE_THREADS", "4")
     assert Settings.from_environment().threads == 4
+
+
+def test_secrets_can_be_files_and_variables_override_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("service.settings.SECRET_FILES", tmp_path)
+    (tmp_path / "digitserve_admin_token").write_text("the-token-of-a-swarm\n")
+    (tmp_path / "digitserve_api_keys").write_text("the-first-of-two-keys,the-second-of-two-keys\n")
+    (tmp_path / "another").write_text("of another program")
+    settings = Settings.from_environment()
+    assert settings.admin_token is not None
+    assert settings.admin_token.get_secret_value() == "the-token-of-a-swarm"
+    assert len(settings.api_keys) == 2
+    monkeypatch.setenv("DIGITSERVE_API_KEYS", "a-key-of-the-environment")
+    assert len(Settings.from_environment().api_keys) == 1
 
 
 def test_the_environment_overrides_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
