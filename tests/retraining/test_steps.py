@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from contract.jobs import Job, Progress, Request, State
+from contract.programs import Interrupted
 from contract.store import Store
 from contract.version import Version
 from retraining import steps
-from contract.programs import Interrupted
 from retraining.settings import Settings
 from retraining.steps import Failed
 from tests.support.versions import gate, publish, two_versions
