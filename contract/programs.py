@@ -32,7 +32,11 @@ PATIENCE = 60.0  # seconds in which a stopped training saves its state
 LONGEST = 500  # characters of a line that are reported
 MOST_LINES = 2000  # of a log that are reported; all are in log.txt
 
-NICE = ("nice", "-n", "19")  # other programs on the same cores come first
+# Other programs on the same cores come first. Where Linux schedules sessions as groups (autogroup),
+# `nice` counts within the session only: the group has a priority of its own.
+NICE = (
+    "sh", "-c", '{ echo 19 > /proc/self/autogroup; } 2> /dev/null; exec nice -n 19 "$@"', "sh"
+)  # fmt: skip
 # Writes its process and its host, $0, into the lock and becomes the program: the next worker finds
 # it, even if the one that starts it is killed meanwhile.
 START = ("sh", "-c", 'lock=$1 && shift && printf "%s %s" "$$" "$0" > "$lock" && exec "$@"')
