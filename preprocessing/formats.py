@@ -123,12 +123,19 @@ def raster_of(image: Image.Image, reduction: Reduction = FOR_DIGITS) -> Raster:
     image = _upright(image.reduce(reduction.factor(image.size)))
     pixels = np.asarray(image)
     if mode == "I":
-        return ((pixels + 128) // 257).astype(np.uint8)
+        # A scanner's 8, 10 or 12 bits are the lowest of 16. For digits only contrast matters.
+        most = _used_levels(pixels) if reduction is FOR_DIGITS else 2**16 - 1
+        return ((pixels * 255 + most // 2) // most).astype(np.uint8)
     if mode == "L":
         return pixels
     # Numpy's own indexing takes 30 times as long.
     to_bgr = cv2.COLOR_RGBA2BGRA if mode == "RGBA" else cv2.COLOR_RGB2BGR
     return np.asarray(cv2.cvtColor(pixels, to_bgr), np.uint8)
+
+
+def _used_levels(pixels: NDArray[np.int32]) -> int:
+    """The highest level of as many bits as the pixels use, at least 8."""
+    return (1 << max(8, int(pixels.max()).bit_length())) - 1
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -19,15 +19,20 @@ Ink = NDArray[np.uint8]  # (h, w), 0 = paper, 255 = ink
 
 COARSE = 96  # pixels of the longest side on which the paper is estimated
 REACHES = 0.12, 0.24, 0.42  # of the longest side; anything wider than the chosen one is paper
+BORDER = 3.0  # times a reach: ink along the border is removed if it is up to twice as long
 DETAIL = 0.1  # of the longest side; the neighbourhood with which a colour is compared
 SOFT = 0.4  # of the sharpest edge; softer edges count against an estimate
+CONTRAST = 32  # levels between paper and the strongest ink; less is noise on blank paper
+FAINT = 10  # the same on paper without grain, as programs draw it
+GRAIN = 1  # levels
+INKED = 0.4  # of the image, at most: more is grain
 DIMMEST = np.uint8(48)  # level; darker pixels do not count as paper in shadow
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
-def separate_ink(raster: Raster) -> tuple[float, Ink]:
-    """The contrast of the ink with the paper, in levels, and its strength at each pixel."""
+def separate_ink(raster: Raster) -> Ink | None:
+    """The strength of the ink at each pixel; None if there is none."""
     coarse = resized(raster, COARSE) if max(raster.shape) > COARSE else raster
     is_lightness = True
     if raster.ndim == 3:
@@ -37,8 +42,12 @@ def separate_ink(raster: Raster) -> tuple[float, Ink]:
         coarse = np.asarray(cv2.transform(coarse, to_shade), np.uint8)
     paper, is_dark = _paper(coarse, is_lightness)
     paper = np.asarray(cv2.resize(paper, raster.shape[::-1], interpolation=cv2.INTER_LINEAR))
-    contrast = float(_smooth(_apart(raster, paper, is_dark)).max())
-    return contrast, _strength(raster, paper, is_dark, is_lightness)
+    apart = _smooth(_apart(raster, paper, is_dark))
+    contrast = float(apart.max())
+    is_clean = float((apart > GRAIN).mean()) < INKED
+    if contrast < (FAINT if is_clean else CONTRAST):
+        return None
+    return _strength(raster, paper, is_dark, is_lightness)
 
 
 def resized(image: Raster, longest: int) -> Raster:
@@ -80,7 +89,10 @@ def _paper(shade: Shade, is_lightness: bool) -> tuple[Shade, bool]:
     for reach in REACHES:
         for is_dark in (True, False):
             paper = _without_ink(shade, max(1, round(reach * max(shade.shape) / 2)), is_dark)
-            found = float(edges[_outline(_strength(shade, paper, is_dark, is_lightness))].sum())
+            strong = _strong(_strength(shade, paper, is_dark, is_lightness))
+            found = float(edges[_outline(strong)].sum())
+            # Paper and ink have the same outline, and the border shows more of the paper.
+            found *= min(1.0, 2 * (1 - _share_of_border(strong)))
             if found > most:
                 best, most = (paper, is_dark), found
     return best
@@ -89,10 +101,32 @@ def _paper(shade: Shade, is_lightness: bool) -> tuple[Shade, bool]:
 def _without_ink(shade: Shade, reach: int, is_dark: bool) -> Shade:
     """Fill strokes of up to twice `reach` from their surroundings."""
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    # The border is replicated: otherwise a gap between stroke and border would count as a stroke.
-    wide = cv2.copyMakeBorder(shade, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
-    paper: Any = cv2.morphologyEx(wide, cv2.MORPH_CLOSE if is_dark else cv2.MORPH_OPEN, square)
+    operation = cv2.MORPH_CLOSE if is_dark else cv2.MORPH_OPEN
+    # Beyond the border the paper goes on, without the ink that touches the border: a constant there
+    # would turn a gap between stroke and border into a stroke, the border itself would turn a
+    # stroke along it into paper.
+    edged = shade.copy()
+    _set_border(edged, _closed_border(shade, max(reach, round(BORDER * reach)), operation))
+    wide = cv2.copyMakeBorder(edged, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
+    wide[reach:-reach, reach:-reach] = shade
+    paper: Any = cv2.morphologyEx(wide, operation, square)
     return np.asarray(paper[reach:-reach, reach:-reach], np.uint8)
+
+
+def _closed_border(shade: Shade, reach: int, operation: int) -> NDArray[np.uint8]:
+    """The outermost pixels, clockwise from the top left, without the ink among them."""
+    ring = np.concatenate([shade[0], shade[1:, -1], shade[-1, -2::-1], shade[-2:0:-1, 0]])
+    reach = min(reach, (len(ring) - 1) // 2)
+    around = np.concatenate([ring[-2 * reach :], ring, ring[: 2 * reach]])[np.newaxis]
+    closed: Any = cv2.morphologyEx(around, operation, np.ones((1, 2 * reach + 1), np.uint8))
+    return np.asarray(closed[0, 2 * reach : 2 * reach + len(ring)], np.uint8)
+
+
+def _set_border(shade: Shade, ring: NDArray[np.uint8]) -> None:
+    height, width = shade.shape
+    right, bottom, left = np.cumsum([width, height - 1, width - 1])
+    shade[0], shade[1:, -1] = ring[:right], ring[right:bottom]
+    shade[-1, -2::-1], shade[-2:0:-1, 0] = ring[bottom:left], ring[left:]
 
 
 def _apart(shade: Shade, paper: Shade, is_dark: bool) -> Shade:
@@ -109,11 +143,21 @@ def _strength(shade: Shade, paper: Shade, is_dark: bool, is_lightness: bool) -> 
     return np.asarray(cv2.divide(apart, np.maximum(paper, DIMMEST), scale=255), np.uint8)
 
 
-def _outline(ink: Ink) -> NDArray[np.bool_]:
-    """The pixels on both sides of the edge of the ink, at half of its maximal strength."""
-    strong = (ink > float(ink.max()) / 2).astype(np.uint8)
+def _strong(ink: Ink) -> NDArray[np.uint8]:
+    """1 where the ink has at least half of its maximal strength."""
+    return (ink > float(ink.max()) / 2).astype(np.uint8)
+
+
+def _outline(strong: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The pixels on both sides of the edge of the ink."""
     outline: NDArray[np.bool_] = cv2.morphologyEx(strong, cv2.MORPH_GRADIENT, _NEIGHBOURS) > 0
     return outline
+
+
+def _share_of_border(strong: NDArray[np.uint8]) -> float:
+    """The share of the outermost pixels that are ink."""
+    border = np.concatenate([strong[0], strong[-1], strong[1:-1, 0], strong[1:-1, -1]])
+    return float(border.mean())
 
 
 def _smooth(ink: Ink) -> Ink:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from contract.card import SIDE
 from preprocessing.decoder import Raster
-from preprocessing.digits.background import Ink, separate_ink
+from preprocessing.digits.background import CONTRAST, Ink, separate_ink
 from preprocessing.digits.segmentation import crop_digit
+from preprocessing.digits.sheet import with_margin, without_surroundings
 from preprocessing.digits.stroke import normalize_stroke
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
@@ -26,10 +27,12 @@ Sheet = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 # Normalise images that do not look like MNIST, all images, or none.
 InkMode = Literal["auto", "on", "off"]
 
-CONTRAST = 32  # between paper and the strongest ink; less is noise on blank paper
+FULL = 250  # level of the ink; MNIST's edges are softer, those of bitmaps drawn by programs are not
 OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST are within 1 of the centre
 MIDDLE = 14.0  # pixels, MNIST's centres of mass: half a pixel off the geometric centre
 OPAQUE = 128  # alpha
+FEWEST, VARIED = 4, 0.0005  # pixels, and share, of another colour: a thin digit on a large sheet
+SOLID = 0.9  # of its convex hull: a sheet on a transparent canvas
 AT_ONCE = 128  # images of 28x28
 
 _ALONG = np.arange(SIDE, dtype=np.float32)
@@ -59,8 +62,13 @@ def are_normalized(sheets: Pixels) -> list[bool]:
     mass, x, y = (rows.astype(np.float32) @ _MOMENTS).T  # (n,) each
     middle, off = (SIDE - 1) / 2 * mass, OFF_CENTRE * mass
     centred = (np.abs(x - middle) <= off) & (np.abs(y - middle) <= off)
-    found: NDArray[np.bool_] = centred & (rows.max(1) >= CONTRAST) & ~rows.take(_BORDER, 1).any(1)
-    for index in np.flatnonzero(centred & ~found).tolist():  # some of these have ink on the border
+    gray = (rows - np.uint8(1) < FULL - 1).any(1)  # paper, 0, becomes 255
+    found: NDArray[np.bool_] = (
+        centred & gray & (rows.max(1) >= CONTRAST) & ~rows.take(_BORDER, 1).any(1)
+    )
+    for index in np.flatnonzero(
+        centred & gray & ~found
+    ).tolist():  # some of these have ink on the border
         found[index] = _looks_like_mnist(sheets[index])
     answers: list[bool] = found.tolist()
     return answers
@@ -109,8 +117,10 @@ def _without_redundant_channels(raster: Raster) -> Raster:
 
 
 def _looks_like_mnist(gray: Gray) -> bool:
-    """Whether a 28x28 image has black paper and centred ink."""
+    """Whether a 28x28 image has black paper and centred ink with soft edges."""
     # OpenCV where it can do it: a call of NumPy takes several times as long.
+    if not cv2.countNonZero(cv2.inRange(gray, 1, FULL - 1)):
+        return False
     inked = cv2.countNonZero(gray) - cv2.countNonZero(gray[1:-1, 1:-1])  # pixels of the border
     paper = 0.0
     if 2 * inked >= len(_BORDER) - 1:
@@ -133,18 +143,26 @@ def _ink(raster: Raster) -> Ink:
             return np.ascontiguousarray(alpha)
         raster = raster[..., :3].copy()
         raster[alpha < OPAQUE] = np.median(visible, 0)
-    contrast, ink = separate_ink(raster)
-    if contrast < CONTRAST:
+    ink = separate_ink(with_margin(without_surroundings(raster)))
+    if ink is None:
         raise Blank("the image is blank: nothing on it stands out from the background")
     return ink
 
 
 def _is_drawn_in_alpha(alpha: Gray, visible: NDArray[np.uint8]) -> bool:
-    """Whether the visible pixels are ink; many of them, in several colours, are paper with ink."""
-    if 2 * len(visible) < alpha.size:
+    """Whether the visible pixels are the ink, and not a sheet with ink on it.
+
+    A sheet has several colours, and covers the image, or at least its own convex hull.
+    """
+    if not len(visible):
         return True
     apart = np.abs(visible.astype(np.int16) - np.median(visible, 0)).max(1)
-    return float((apart >= CONTRAST).mean()) < 0.01
+    if np.count_nonzero(apart >= CONTRAST) < max(FEWEST, VARIED * len(visible)):
+        return True
+    if 2 * len(visible) >= alpha.size:
+        return False
+    points: Any = cv2.findNonZero((alpha >= OPAQUE).astype(np.uint8))
+    return len(points) < SOLID * cv2.contourArea(cv2.convexHull(points))
 
 
 def center(digit: Ink) -> Sheet:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from preprocessing.digits.background import Ink
 
 STRONG = 0.4  # of the strongest ink: ruled lines and the grain of the paper are weaker
+PALE = 0.2  # of the strongest ink, on paper without lines
 LARGE_ENOUGH = 100  # pixels; strokes on smaller images may be one pixel wide
 NOISE = 4.5  # times the usual variation of the paper
 PIECE = 0.03  # of the largest piece's ink: smaller pieces are specks
@@ -32,8 +33,7 @@ def crop_digit(ink: Ink) -> Ink | None:
     noise, peak = paper - clean, strongest - paper
     if peak <= max(1.0, NOISE * noise):
         return None
-    level = paper + STRONG * peak
-    kept = _kept(smooth, smooth > level)
+    kept = _kept(smooth, _strong(smooth, paper, peak))
     left, top, width, height = cv2.boundingRect(kept)
     edge = slice(max(0, top - 1), top + height + 1), slice(max(0, left - 1), left + width + 1)
     near = cv2.dilate(kept[edge], np.ones((3, 3), np.uint8))  # including the soft edges of strokes
@@ -44,6 +44,20 @@ def crop_digit(ink: Ink) -> Ink | None:
     left, top, width, height = cv2.boundingRect((stretched > 8).astype(np.uint8))
     found: Ink = stretched[top : top + height, left : left + width]
     return found
+
+
+def _strong(ink: Ink, paper: float, peak: float) -> NDArray[np.bool_]:
+    """The pixels that belong to strokes; also pale ones, unless there are pale lines.
+
+    Ruled lines and guides reach the border of the image, and a stroke rarely does.
+    """
+    strong: NDArray[np.bool_] = ink > paper + STRONG * peak
+    pale: NDArray[np.bool_] = ink > paper + PALE * peak
+    return strong if _at_border(pale) > _at_border(strong) else pale
+
+
+def _at_border(strong: NDArray[np.bool_]) -> int:
+    return int(strong[0].sum() + strong[-1].sum() + strong[:, 0].sum() + strong[:, -1].sum())
 
 
 def _smooth(ink: Ink) -> Ink:

@@ -222,6 +222,54 @@ def test_the_results_for_sixty_pens_resemble_mnist() -> None:
     assert ((widths > 1.4) & (widths < 5.5)).mean() > 0.95  # the 1st and 99th percentiles of MNIST
 
 
+# ---- faint and pale ink, alpha, bitmaps --------------------------------------------------------
+
+
+@pytest.mark.parametrize("levels", [31, 16, 10])
+def test_ink_that_can_hardly_be_seen_is_found_on_clean_paper(levels: int) -> None:
+    faint = np.asarray(np.round(255 - levels * COVERED), np.uint8)
+    assert likeness(normalize_digit(faint), UPRIGHT) > 0.9
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_16_bit_files_may_use_fewer_bits(bits: int) -> None:
+    levels = np.asarray(np.round((1 - COVERED) * (2**bits - 1)), np.uint16)
+    png = cv2.imencode(".png", levels)[1].tobytes()
+    assert likeness(normalize_digit(decode(png, max_pixels=10**6)), UPRIGHT) > 0.9
+
+
+def test_a_pale_stroke_beside_a_strong_one_belongs_to_the_digit() -> None:
+    fading = np.linspace(1, 0.28, SIDE)[:, np.newaxis]  # towards its foot
+    pale = np.asarray(np.round(255 - 235 * COVERED * fading), np.uint8)
+    assert box(normalize_digit(pale)) == box(UPRIGHT)
+
+
+def test_a_few_transparent_pixels_do_not_turn_the_sheet_into_ink() -> None:
+    """A thin pen on a screenshot whose last column is half transparent."""
+    thin = cv2.erode(np.round(COVERED * 255), np.ones((5, 5)))
+    gray = np.asarray(np.subtract(255, thin), np.uint8)
+    opaque = cv2.merge([gray, gray, gray, np.full_like(gray, 255)])
+    for part in (np.s_[0, 0], np.s_[:, -1]):
+        screenshot = np.asarray(opaque, np.uint8).copy()
+        screenshot[(*part, 3)] = 120
+        assert likeness(normalize_digit(screenshot), normalize_digit(gray)) > 0.95
+
+
+def test_a_sheet_on_a_transparent_canvas_is_no_ink() -> None:
+    sheet = coloured((180, 200, 250), (40, 20, 20))
+    canvas = np.zeros((400, 400, 4), np.uint8)
+    canvas[60 : 60 + SIDE, 90 : 90 + SIDE] = np.dstack([sheet, np.full((SIDE, SIDE), 255)])
+    assert likeness(normalize_digit(canvas), UPRIGHT) > 0.9
+
+
+def test_a_hairline_of_28x28_becomes_a_pen_s_stroke() -> None:
+    """It is centred, and 20 pixels long, but MNIST's strokes are wider and have soft edges."""
+    hairline = np.zeros((28, 28), np.uint8)
+    cv2.polylines(hairline, [np.array([[7, 4], [20, 4], [11, 23]])], False, 255)
+    assert not are_normalized(hairline[np.newaxis])[0]
+    assert width(normalize_digit(hairline)) > 1.5 * width(hairline)
+
+
 # ---- blank images ------------------------------------------------------------------------------
 
 
