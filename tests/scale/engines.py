@@ -5,7 +5,6 @@ machine's own engine, from which it gets the images.
 """
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -84,8 +83,8 @@ class Engine:
         self._remove_control_groups()
         for mount in _mounts_under(self.folder, self.execution):
             subprocess.run(["umount", "--lazy", mount], check=False)
-        for path in (self.folder, self.execution):
-            shutil.rmtree(path, ignore_errors=True)
+        # 60,000 files, for which Python takes minutes.
+        subprocess.run(["rm", "-rf", self.folder, self.execution], check=False)
         Path(f"{self.execution}.sock").unlink(missing_ok=True)
 
     def _remove_control_groups(self) -> None:
@@ -95,7 +94,8 @@ class Engine:
             for group in groups:
                 for procs in group.rglob("cgroup.procs"):
                     for pid in procs.read_text().split():
-                        kill(int(pid))
+                        if pid != "0":  # of another namespace
+                            kill(int(pid))
                 for folder in [*sorted(group.rglob("*/"), reverse=True), group]:
                     with suppress(OSError):  # a process in it still ends
                         folder.rmdir()
@@ -135,14 +135,14 @@ def engines(hosts: Sequence[Host], folder: Path, images: Sequence[str]) -> Itera
     """An engine on each host, with these images of the machine's engine."""
     archive = folder / "images.tar"
     with ExitStack() as exits:
-        started = []
+        started: list[Engine] = []
+        threads = exits.enter_context(ThreadPoolExecutor())
+        exits.callback(lambda: list(threads.map(Engine.stop, started)))
+        exits.callback(archive.unlink, missing_ok=True)
         for host in hosts:
             started.append(Engine(host, folder / host.namespace))
-            exits.callback(started[-1].stop)
         run("docker", "save", f"--output={archive}", *images)
-        exits.callback(archive.unlink)
-        with ThreadPoolExecutor() as executor:
-            list(executor.map(lambda engine: engine.load(archive), started))
+        list(threads.map(lambda engine: engine.load(archive), started))
         yield started
 
 
