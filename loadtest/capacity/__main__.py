@@ -26,7 +26,7 @@ from statistics import median_low
 from loadtest import arguments as kinds
 from loadtest.capacity import report
 from loadtest.capacity.probe import Plan, Probe, prober, subject_of
-from loadtest.capacity.results import HEADROOM, SPARE, Margin, Results
+from loadtest.capacity.results import BALANCER_CPU, HEADROOM, SPARE, Margin, Results
 from loadtest.capacity.search import Found, Ladder, search
 from loadtest.client.openloop.generator import CONNECTIONS, allow_connections
 from loadtest.client.requests import SampleImages, answered_right, requests_of
@@ -88,7 +88,7 @@ def capacity(arguments: Namespace) -> Results:
     print(f"{conditions.processor}; {placement}; promised: {slo}", flush=True)
     target = targets.service(arguments.models, arguments.name, settings)
     searches, left_out = _searches(arguments, plan, target, images)
-    margin = Margin(arguments.headroom, arguments.spare)
+    margin = Margin(arguments.headroom, arguments.spare, arguments.balancer_cpu)
     return Results(conditions, plan, searches, tuple(arguments.rate), margin, left_out)
 
 
@@ -150,6 +150,8 @@ def _parser() -> ArgumentParser:
     add("--headroom", type=share(0, 0.99), default=HEADROOM, metavar="SHARE", help=unused)
     spare = f"replicas beyond those that the rate needs; {NOW}"
     add("--spare", type=kinds.whole_number(0), default=SPARE, metavar="N", help=spare)
+    balancer = f"CPU time of the balancer a request; default: {BALANCER_CPU * 1e6:.0f}us"
+    add("--balancer-cpu", type=kinds.seconds, default=BALANCER_CPU, metavar="TIME", help=balancer)
 
     add = parser.add_argument_group("what is measured").add_argument
     running = (

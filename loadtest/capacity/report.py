@@ -53,7 +53,8 @@ def markdown(results: Results) -> str:
         more["settings handed on"] = "none: the server was running"
     counted = (
         f"Replicas are counted from the lower end of the interval, with {margin.headroom:.0%} of "
-        f"it left as headroom, and {margin.spare} spare."
+        f"it left as headroom, and {margin.spare} spare. The balancer before them is computed from "
+        f"{margin.balancer_cpu * 1e6:.0f} us of its CPU time a request, with the same headroom."
     )
     return document.paragraphs(
         "# Capacity, measured",
@@ -129,6 +130,7 @@ def tables(results: Results) -> list[list[Line]]:
         f"{most}replicas": lambda each: str(each.count),
         "of them spare": lambda each: str(each.spare),
         "cores": lambda each: "unknown" if each.cores is None else str(each.cores),
+        "cores of the balancer": lambda each: str(each.balancer_cores),
         "used": lambda each: f"{each.used:.0%}",
         "and": lambda each: each.summary,
     }

@@ -2,6 +2,7 @@
 
     usable = capacity's lower end x (1 - headroom)
     replicas = as many as the rate needs of those + the spare ones
+    balancer = as many cores as the rate takes there, with the same headroom; none for one replica
 
 Headroom is for what a steady Poisson load does not have: bursts, other images, a slower
 neighbour. The spare is for the replica that is being replaced, or has failed.
@@ -24,6 +25,7 @@ from loadtest.report.document import as_json
 WANTED = 0.95  # confidence, where there are enough repetitions for it
 HEADROOM = 0.3  # fraction of the capacity that is left unused
 SPARE = 1  # replicas
+BALANCER_CPU = 35e-6  # seconds of HAProxy a request: make bench-scale
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def _confidence(count: int, inward: int) -> float:
 class Margin:
     headroom: float = HEADROOM
     spare: int = SPARE
+    balancer_cpu: float = BALANCER_CPU  # seconds a request
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Replicas:
     needed: int  # without the spare ones
     spare: int
     cores: int | None  # of all together; None: those of one are not known
+    balancer_cores: int  # of the balancer before them
     used: float  # fraction of the capacity of all
     used_without_one: float | None  # the same when one is lost; None: nothing is left then
 
@@ -102,6 +106,9 @@ def replicas(rate: float, capacity: float, margin: Margin, *, cores: int | None)
         needed=needed,
         spare=margin.spare,
         cores=None if cores is None else count * cores,
+        balancer_cores=math.ceil(rate * margin.balancer_cpu / (1 - margin.headroom))
+        if count > 1
+        else 0,
         used=rate / (count * capacity),
         used_without_one=rate / ((count - 1) * capacity) if count > 1 else None,
     )

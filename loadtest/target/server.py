@@ -46,10 +46,18 @@ class Running:
 
 @contextmanager
 def started(
-    target: Target, cores: Sequence[int] = (), *, probe: bytes, patience: float = PATIENCE
+    target: Target,
+    cores: Sequence[int] = (),
+    *,
+    probe: bytes,
+    patience: float = PATIENCE,
+    address: Address | None = None,
 ) -> Iterator[Running]:
-    """A server that has answered `probe` with 200; it and its children are ended with the block."""
-    address = Address("127.0.0.1", free_port())
+    """A server that has answered `probe` with 200; it and its children are ended with the block.
+
+    `address`: where it listens, by its settings; by default a free port of 127.0.0.1.
+    """
+    address = address or Address("127.0.0.1", free_port())
     with tempfile.TemporaryFile() as log:
         with on(*cores) if cores else contextlib.nullcontext():
             server = subprocess.Popen(  # noqa: S603

@@ -24,6 +24,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--rate", type=float, default=100.0, help="requests a second of each load; default: 100"
     )
 
+    parser.addoption(
+        "--image",
+        default="digitserve-service:latest",
+        help="image of the service for Swarm; default: %(default)s",
+    )
+
 
 @pytest.fixture(scope="session")
 def figures(pytestconfig: pytest.Config) -> Iterator[Figures]:

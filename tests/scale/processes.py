@@ -12,7 +12,7 @@ from typing import Self
 import httpx2
 
 from loadtest.client.result import Address
-from tests.scale.dns import name_server
+from loadtest.target.name_server import NameServer
 from tests.scale.hosts import Host
 from tests.scale.load import Client
 from tests.support.program import PATIENCE, Program
@@ -31,12 +31,12 @@ class Replica(Service):
 
 
 class Balancer(Program):
-    def __init__(self, host: Host, resolver: str) -> None:
+    def __init__(self, host: Host, resolver: Address) -> None:
         program = shutil.which("haproxy")
         assert program, "these tests need HAProxy (Debian: apt install haproxy)"
         environment = {
             "DIGITSERVE_REPLICAS": f"service.test:{PORT}",
-            "DIGITSERVE_RESOLVER": resolver,
+            "DIGITSERVE_RESOLVER": f"{resolver.host}:{resolver.port}",
         }
         super().__init__(
             host.command(program, "-db", "-f", str(BALANCER)),
@@ -83,7 +83,9 @@ class Fleet:
             for replica in self.replicas.values():
                 replica.wait_until_ready()
             addresses = [host.address for host in self.hosts]
-            resolver = exits.enter_context(name_server(self.front, addresses))
+            with self.front.executor() as executor:
+                server = executor.submit(NameServer, self.front.address, 53, addresses).result()
+            resolver = exits.enter_context(server.running())
             # Later, because a balancer assumes of each new replica that it is ready.
             self.balancer = exits.enter_context(Balancer(self.front, resolver).while_ready())
             yield self

@@ -32,6 +32,13 @@ def test_replicas_cover_the_rate_with_headroom_and_a_spare() -> None:
     assert row.summary == "when one is lost, 33% is left"
 
 
+def test_several_replicas_need_cores_for_the_balancer_too() -> None:
+    margin = Margin(headroom=0.3, spare=1, balancer_cpu=35e-6)
+    assert replicas(50_000, 15_000, margin, cores=1).balancer_cores == 3  # 1.75 of 0.7 each
+    alone = Margin(headroom=0.3, spare=0, balancer_cpu=35e-6)
+    assert replicas(5_000, 15_000, alone, cores=1).balancer_cores == 0
+
+
 @pytest.mark.parametrize(
     ("rate", "needed"), [(0.5, 1), (700, 1), (700.1, 2), (2100, 3), (2100.1, 4)]
 )

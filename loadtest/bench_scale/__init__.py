@@ -1,0 +1,1 @@
+"""Throughput of replicas behind the balancer, the CPU time of each, and what larger rates take."""

@@ -1,0 +1,47 @@
+"""The stack for Docker Swarm agrees with the files that it mounts and with the service's settings.
+
+`make test-scale` deploys it; `docker stack config` reads it in tests/docker.
+"""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from service.settings import PREFIX, Settings
+from tests.support.running import ROOT
+
+SWARM = ROOT / "deploy/swarm"
+STACK: Any = yaml.safe_load((SWARM / "stack.yml").read_text())
+
+
+def test_every_mounted_file_exists_and_its_name_can_change() -> None:
+    """Swarm refuses to change a configuration that is in use."""
+    for each in STACK["configs"].values():
+        assert (SWARM / each["file"]).is_file()
+        assert each["name"].endswith("${CONFIG:-1}")
+
+
+def test_every_setting_and_secret_of_the_service_exists() -> None:
+    service = STACK["services"]["service"]
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    secrets = {name.upper() for name in service["secrets"]}
+    assert {name for name in service["environment"] if name.startswith(PREFIX)} <= known
+    assert secrets <= known
+    assert not secrets & service["environment"].keys()  # a variable would override the secret
+
+
+def test_a_replica_has_the_time_to_drain_and_answer() -> None:
+    grace = float(re.fullmatch(r"(\d+)s", STACK["services"]["service"]["stop_grace_period"])[1])  # type: ignore[index]
+    settings = Settings.model_construct()
+    assert grace > settings.drain_seconds + settings.request_timeout
+
+
+@pytest.mark.parametrize("name", STACK["services"])
+def test_every_container_is_limited_and_cannot_write_to_its_image(name: str) -> None:
+    service = STACK["services"][name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["deploy"]["resources"]["limits"].keys() >= {"cpus", "memory"}
+    assert service["deploy"]["endpoint_mode"] == "dnsrr"

@@ -1,0 +1,105 @@
+"""The stack of deploy/swarm on the engines of several hosts, and two images to switch between."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tests.docker.engine import docker, wait_until
+from tests.scale.engines import Engine, Swarm
+from tests.support.running import TOKEN
+
+NAME = "digitserve"
+SERVICE = f"{NAME}_service"
+FILES = ("deploy/swarm/stack.yml", "deploy/swarm/folder.yml")
+# Of the next release: cards have a newer schema. Its modules are compiled for a read-only root.
+NEXT = r"""
+sed -i 's/^SCHEMA: Final = 5/SCHEMA: Final = 6/; s/Literal\[2, 3, 4, 5\]/Literal[2, 3, 4, 5, 6]/;
+        s/^_ADDED = {/_ADDED = {5: {},/' /app/contract/card.py
+python -m compileall -q -f --invalidation-mode unchecked-hash /app/contract
+"""
+
+
+class Stack:
+    def __init__(self, swarm: Swarm, models: Path, image: str, folder: Path) -> None:
+        self.swarm, self.models = swarm, models
+        secret = folder / "token"
+        secret.write_text(TOKEN)
+        swarm.first.docker("secret", "create", "digitserve_admin_token", str(secret))
+        settings = {
+            "IMAGE": image,
+            "MODELS_DEVICE": str(models),
+            "SERVICE_CPUS": "1",
+            "SERVICE_RESERVED": "0.1",
+            "BALANCER_CPUS": "1",
+        }
+        files = [f"--compose-file={file}" for file in FILES]
+        swarm.first.docker(
+            "stack", "deploy", "--resolve-image=never", *files, NAME, env={**os.environ, **settings}
+        )
+
+    def wait_until_healthy(self, replicas: int) -> None:
+        wait_until(lambda: len(self.replicas) == replicas, lambda: self.state)
+
+    @property
+    def replicas(self) -> dict[str, Engine]:
+        """The containers that are healthy, and the engine of each."""
+        found = self.swarm.containers(SERVICE)
+        return {
+            name: engine
+            for name, engine in found.items()
+            if engine.inspect(name)["State"]["Health"]["Status"] == "healthy"
+        }
+
+    @property
+    def state(self) -> str:
+        form = "--format={{.Name}} {{.Image}} {{.DesiredState}} {{.CurrentState}} {{.Error}}"
+        return self.swarm.leader.docker("stack", "ps", "--no-trunc", form, NAME)
+
+    def update(self, image: str) -> None:
+        """Replace each replica in turn by one of another image; returns when that is done."""
+        self.swarm.leader.docker(
+            "service", "update", "--quiet", "--no-resolve-image", f"--image={image}", SERVICE
+        )
+
+    def roll_back(self) -> None:
+        """The same with the image before."""
+        self.swarm.leader.docker("service", "rollback", "--quiet", SERVICE)
+
+    def images(self) -> set[str]:
+        """Of the healthy replicas."""
+        return {
+            engine.inspect(name)["Config"]["Image"].partition("@")[0]
+            for name, engine in self.replicas.items()
+        }
+
+    def statuses(self) -> list[Any]:
+        """/v1/status of each healthy replica."""
+        program = (
+            "import urllib.request as r; "
+            "print(r.urlopen('http://127.0.0.1:8000/v1/status', timeout=20).read().decode())"
+        )
+        return [
+            json.loads(engine.docker("exec", name, "python", "-c", program))
+            for name, engine in self.replicas.items()
+        ]
+
+
+def build_next(image: str, tag: str) -> None:
+    """An image of the next release, made from that of this one."""
+    container = docker("create", "--user=0", "--entrypoint=sh", image, "-c", NEXT)
+    try:
+        docker("start", "--attach", container)
+        entry = 'ENTRYPOINT ["python", "-m", "service"]'
+        changes = ["--change=USER 10001:10001", f"--change={entry}", "--change=CMD []"]
+        docker("commit", *changes, container, tag)
+    finally:
+        docker("rm", "--force", container)
+
+
+def activate_with(image: str, models: Path, number: int) -> None:
+    """Activate a version with a release's own program."""
+    docker(
+        "run", "--rm", "--user=0", f"--volume={models}:/models", "--entrypoint=python", image,
+        "-m", "contract", "activate", str(number),
+    )  # fmt: skip
