@@ -2,9 +2,10 @@
 
 import json
 import shlex
+import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from training.commands import BadSweep
 from training.sweep.trial import died
@@ -26,6 +27,7 @@ JOURNAL = "journal.log"
 POSTGRES = "postgresql://"
 FLAGS = "flags"  # the attribute of a study: what all its processes were started with
 HEARTBEAT = 30  # seconds between two signs of life of a process that runs a trial in Postgres
+ATTEMPTS, PAUSE = 5, 1.0  # seconds between attempts to open a database that is being set up
 SILENCE = 120  # seconds without one, after which its trial is queued again
 
 
@@ -89,9 +91,17 @@ def _storage(storage: str | None, folder: Path) -> BaseStorage:
             raise BadSweep(f"--storage {path} is not a journal of Optuna: {error}") from error
     if not storage.startswith(POSTGRES):
         raise BadSweep(f"--storage {_shown(storage)}: write the path of a file or {POSTGRES}...")
+    for _ in range(ATTEMPTS):
+        with suppress(IntegrityError, ProgrammingError):
+            return _postgres(storage)
+        time.sleep(PAUSE)  # another process creates the tables
+    return _postgres(storage)
+
+
+def _postgres(url: str) -> RDBStorage:
     with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):  # the heartbeat
         return RDBStorage(
-            storage.replace(POSTGRES, "postgresql+psycopg://", 1),
+            url.replace(POSTGRES, "postgresql+psycopg://", 1),
             heartbeat_interval=HEARTBEAT,
             grace_period=SILENCE,
             heartbeat_stale_trial_callback=died,
