@@ -4,9 +4,8 @@ import json
 import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import httpx2
 import pytest
@@ -16,6 +15,7 @@ from loadtest.client.openloop.generator import generate
 from loadtest.client.openloop.processes import poisson
 from loadtest.client.openloop.result import Outcomes
 from loadtest.client.requests import SampleImages, answered_right, requests_of
+from loadtest.client.result import Address
 from tests.interop.balancer import Balancer, NameServer, Replicas
 from tests.interop.failing_replica import Received, failing_replicas
 from tests.interop.proxy import free_port
@@ -57,8 +57,14 @@ def failing() -> Iterator[tuple[Balancer, list[Received]]]:
     names.close()
 
 
-def load(
-    balancer: Balancer, store: Store, event: Any, *, rate: float, seconds: float, more: int = SMALL
+def predict_during(
+    event: Callable[[], object],
+    address: Address,
+    store: Store,
+    *,
+    rate: float,
+    seconds: float,
+    more: int = SMALL,
 ) -> Outcomes:
     """Outcomes of predictions at this rate; `event` is called after the first second.
 
@@ -66,11 +72,11 @@ def load(
     """
     images = SampleImages.of_current(store.folder.parent, store.folder.name)
     images = replace(images, files=[file + bytes(more) for file in images.files])
-    requests = answered_right(balancer.address, requests_of(images)[:32])
+    requests = answered_right(address, requests_of(images)[:32])
     timer = threading.Timer(1.0, event)
     try:
         return generate(
-            balancer.address,
+            address,
             requests,
             poisson(rate, seconds, [1]),
             connections=64,
@@ -89,7 +95,9 @@ def lost(outcomes: Outcomes) -> tuple[int, int, int]:
 def test_a_killed_replica_loses_no_prediction(store: Store, more: int, rate: float) -> None:
     with Replicas.started(store, 2) as replicas, replicas.behind() as balancer:
         first = next(iter(replicas.running.values()))
-        outcomes = load(balancer, store, first.process.kill, rate=rate, seconds=3, more=more)
+        outcomes = predict_during(
+            first.process.kill, balancer.address, store, rate=rate, seconds=3, more=more
+        )
         wait_until(lambda: balancer.servers_up() == 1, balancer)
     assert lost(outcomes) == (0, 0, 0)
 
@@ -98,7 +106,9 @@ def test_a_stopped_replica_loses_no_prediction(store: Store) -> None:
     """It reports that it is not ready while it still answers, for DRAIN_SECONDS."""
     with Replicas.started(store, 2, drain_seconds=3) as replicas, replicas.behind() as balancer:
         first = next(iter(replicas.running.values()))
-        outcomes = load(balancer, store, lambda: first.send(signal.SIGTERM), rate=200, seconds=5.5)
+        outcomes = predict_during(
+            lambda: first.send(signal.SIGTERM), balancer.address, store, rate=200, seconds=5.5
+        )
         assert first.exit_code() == 0
         assert balancer.servers_up() == 1
     assert lost(outcomes) == (0, 0, 0)
@@ -111,7 +121,9 @@ def test_a_silent_replica_loses_no_prediction(store: Store) -> None:
         replicas.behind(DIGITSERVE_BALANCER_TIMEOUT="1s") as balancer,
     ):
         first = next(iter(replicas.running.values()))
-        outcomes = load(balancer, store, lambda: first.send(signal.SIGSTOP), rate=200, seconds=4)
+        outcomes = predict_during(
+            lambda: first.send(signal.SIGSTOP), balancer.address, store, rate=200, seconds=4
+        )
         assert balancer.servers_up() == 1
     assert lost(outcomes) == (0, 0, 0)
 
@@ -122,7 +134,7 @@ def test_a_reload_loses_no_prediction(replicas: Replicas, store: Store) -> None:
         def reload() -> None:
             balancer.process.send_signal(signal.SIGUSR2)
 
-        outcomes = load(balancer, store, reload, rate=200, seconds=3)
+        outcomes = predict_during(reload, balancer.address, store, rate=200, seconds=3)
         assert "Reloading HAProxy" in balancer.log
     assert lost(outcomes) == (0, 0, 0)
 
@@ -215,6 +227,15 @@ def test_a_request_that_changes_something_is_sent_once(
     assert answer.status_code == 502
     assert "not repeated" in answer.json()["detail"]
     assert len(received) == 1
+
+
+def test_a_body_that_fits_into_a_buffer_is_repeated_with_the_request(
+    failing: tuple[Balancer, list[Received]],
+) -> None:
+    balancer, received = failing
+    received.clear()
+    assert fetch.post(f"{balancer.url}/v1/predict", content=bytes(LARGE)).status_code == 502
+    assert [each.size for each in received] == [LARGE] * 4
 
 
 def test_a_body_larger_than_a_buffer_is_sent_once(
