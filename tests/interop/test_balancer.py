@@ -21,11 +21,12 @@ from tests.interop.failing_replica import Received, failing_replicas
 from tests.interop.proxy import free_port
 from tests.support import fetch
 from tests.support.pictures import SEVEN
-from tests.support.running import ADMIN, wait_until
+from tests.support.running import ADMIN, ROOT, wait_until
 
 PNG = {"Content-Type": "image/png"}
 SMALL, LARGE = 0, 200_000  # bytes that are added to an image
 TOO_LARGE = 300_000  # bytes, more than one buffer of the balancer holds
+CONNECTIONS = 64  # of the clients, at most
 LOCAL = "127.0.0.0/8"
 FAILING = ("127.0.2.1", "127.0.2.2")
 
@@ -79,7 +80,7 @@ def predict_during(
             address,
             requests,
             poisson(rate, seconds, [1]),
-            connections=64,
+            connections=CONNECTIONS,
             patience=20,
             begin=timer.start,
         )
@@ -298,14 +299,7 @@ def test_the_service_logs_the_address_of_the_client(replicas: Replicas, balancer
     with httpx2.Client(base_url=balancer.url, transport=transport) as client:
         forged = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
         answer = client.post("/v1/predict", content=SEVEN, headers=PNG | forged)
-    request_id = answer.headers["X-Request-ID"]
-
-    def clients() -> list[str]:
-        events = [event for each in replicas.running.values() for event in each.events]
-        return [each["client"] for each in events if each.get("request_id") == request_id]
-
-    wait_until(clients, balancer)
-    assert clients() == ["127.0.0.2"]
+    assert client_of(answer.headers["X-Request-ID"], replicas, balancer) == "127.0.0.2"
 
 
 def test_only_failed_and_repeated_requests_are_logged(
@@ -319,3 +313,29 @@ def test_only_failed_and_repeated_requests_are_logged(
     event = json.loads(line)
     assert (event["path"], event["status"]) == ('/v1/"quoted"', 502)
     assert int(event["repeated"].lstrip("+")) == 3
+
+
+def test_alerts_and_dashboards_use_only_metrics_that_haproxy_exposes(balancer: Balancer) -> None:
+    files = ("prometheus/alerts.yml", "grafana/dashboards/service.json")
+    text = "".join((ROOT / "deploy" / file).read_text() for file in files)
+    used = set(re.findall(r"\bhaproxy_\w+", text))
+    assert used
+    assert used <= {name.partition("{")[0] for name in balancer.metrics()}
+
+
+def test_addresses_that_a_trusted_proxy_reports_are_kept(replicas: Replicas) -> None:
+    claimed = {"X-Forwarded-For": "203.0.113.9"}
+    with replicas.behind(DIGITSERVE_BALANCER_TRUSTED_PROXIES=LOCAL) as balancer:
+        answer = fetch.post(f"{balancer.url}/v1/predict", content=SEVEN, headers=PNG | claimed)
+        assert client_of(answer.headers["X-Request-ID"], replicas, balancer) == "203.0.113.9"
+
+
+def client_of(request_id: str, replicas: Replicas, balancer: Balancer) -> str:
+    """The client in the access log of the replica that answered."""
+
+    def clients() -> list[str]:
+        events = [event for each in replicas.running.values() for event in each.events]
+        return [each["client"] for each in events if each.get("request_id") == request_id]
+
+    wait_until(clients, balancer)
+    return clients()[0]
