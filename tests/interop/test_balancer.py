@@ -4,9 +4,8 @@ import json
 import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import httpx2
 import pytest
@@ -16,16 +15,18 @@ from loadtest.client.openloop.generator import generate
 from loadtest.client.openloop.processes import poisson
 from loadtest.client.openloop.result import Outcomes
 from loadtest.client.requests import SampleImages, answered_right, requests_of
+from loadtest.client.result import Address
 from tests.interop.balancer import Balancer, NameServer, Replicas
 from tests.interop.failing_replica import Received, failing_replicas
 from tests.interop.proxy import free_port
 from tests.support import fetch
 from tests.support.pictures import SEVEN
-from tests.support.running import ADMIN, wait_until
+from tests.support.running import ADMIN, ROOT, wait_until
 
 PNG = {"Content-Type": "image/png"}
 SMALL, LARGE = 0, 200_000  # bytes that are added to an image
 TOO_LARGE = 300_000  # bytes, more than one buffer of the balancer holds
+CONNECTIONS = 64  # of the clients, at most
 LOCAL = "127.0.0.0/8"
 FAILING = ("127.0.2.1", "127.0.2.2")
 
@@ -57,8 +58,14 @@ def failing() -> Iterator[tuple[Balancer, list[Received]]]:
     names.close()
 
 
-def load(
-    balancer: Balancer, store: Store, event: Any, *, rate: float, seconds: float, more: int = SMALL
+def predict_during(
+    event: Callable[[], object],
+    address: Address,
+    store: Store,
+    *,
+    rate: float,
+    seconds: float,
+    more: int = SMALL,
 ) -> Outcomes:
     """Outcomes of predictions at this rate; `event` is called after the first second.
 
@@ -66,14 +73,14 @@ def load(
     """
     images = SampleImages.of_current(store.folder.parent, store.folder.name)
     images = replace(images, files=[file + bytes(more) for file in images.files])
-    requests = answered_right(balancer.address, requests_of(images)[:32])
+    requests = answered_right(address, requests_of(images)[:32])
     timer = threading.Timer(1.0, event)
     try:
         return generate(
-            balancer.address,
+            address,
             requests,
             poisson(rate, seconds, [1]),
-            connections=64,
+            connections=CONNECTIONS,
             patience=20,
             begin=timer.start,
         )
@@ -89,7 +96,9 @@ def lost(outcomes: Outcomes) -> tuple[int, int, int]:
 def test_a_killed_replica_loses_no_prediction(store: Store, more: int, rate: float) -> None:
     with Replicas.started(store, 2) as replicas, replicas.behind() as balancer:
         first = next(iter(replicas.running.values()))
-        outcomes = load(balancer, store, first.process.kill, rate=rate, seconds=3, more=more)
+        outcomes = predict_during(
+            first.process.kill, balancer.address, store, rate=rate, seconds=3, more=more
+        )
         wait_until(lambda: balancer.servers_up() == 1, balancer)
     assert lost(outcomes) == (0, 0, 0)
 
@@ -98,7 +107,9 @@ def test_a_stopped_replica_loses_no_prediction(store: Store) -> None:
     """It reports that it is not ready while it still answers, for DRAIN_SECONDS."""
     with Replicas.started(store, 2, drain_seconds=3) as replicas, replicas.behind() as balancer:
         first = next(iter(replicas.running.values()))
-        outcomes = load(balancer, store, lambda: first.send(signal.SIGTERM), rate=200, seconds=5.5)
+        outcomes = predict_during(
+            lambda: first.send(signal.SIGTERM), balancer.address, store, rate=200, seconds=5.5
+        )
         assert first.exit_code() == 0
         assert balancer.servers_up() == 1
     assert lost(outcomes) == (0, 0, 0)
@@ -111,7 +122,9 @@ def test_a_silent_replica_loses_no_prediction(store: Store) -> None:
         replicas.behind(DIGITSERVE_BALANCER_TIMEOUT="1s") as balancer,
     ):
         first = next(iter(replicas.running.values()))
-        outcomes = load(balancer, store, lambda: first.send(signal.SIGSTOP), rate=200, seconds=4)
+        outcomes = predict_during(
+            lambda: first.send(signal.SIGSTOP), balancer.address, store, rate=200, seconds=4
+        )
         assert balancer.servers_up() == 1
     assert lost(outcomes) == (0, 0, 0)
 
@@ -122,7 +135,7 @@ def test_a_reload_loses_no_prediction(replicas: Replicas, store: Store) -> None:
         def reload() -> None:
             balancer.process.send_signal(signal.SIGUSR2)
 
-        outcomes = load(balancer, store, reload, rate=200, seconds=3)
+        outcomes = predict_during(reload, balancer.address, store, rate=200, seconds=3)
         assert "Reloading HAProxy" in balancer.log
     assert lost(outcomes) == (0, 0, 0)
 
@@ -217,6 +230,15 @@ def test_a_request_that_changes_something_is_sent_once(
     assert len(received) == 1
 
 
+def test_a_body_that_fits_into_a_buffer_is_repeated_with_the_request(
+    failing: tuple[Balancer, list[Received]],
+) -> None:
+    balancer, received = failing
+    received.clear()
+    assert fetch.post(f"{balancer.url}/v1/predict", content=bytes(LARGE)).status_code == 502
+    assert [each.size for each in received] == [LARGE] * 4
+
+
 def test_a_body_larger_than_a_buffer_is_sent_once(
     failing: tuple[Balancer, list[Received]],
 ) -> None:
@@ -277,14 +299,7 @@ def test_the_service_logs_the_address_of_the_client(replicas: Replicas, balancer
     with httpx2.Client(base_url=balancer.url, transport=transport) as client:
         forged = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
         answer = client.post("/v1/predict", content=SEVEN, headers=PNG | forged)
-    request_id = answer.headers["X-Request-ID"]
-
-    def clients() -> list[str]:
-        events = [event for each in replicas.running.values() for event in each.events]
-        return [each["client"] for each in events if each.get("request_id") == request_id]
-
-    wait_until(clients, balancer)
-    assert clients() == ["127.0.0.2"]
+    assert client_of(answer.headers["X-Request-ID"], replicas, balancer) == "127.0.0.2"
 
 
 def test_only_failed_and_repeated_requests_are_logged(
@@ -298,3 +313,29 @@ def test_only_failed_and_repeated_requests_are_logged(
     event = json.loads(line)
     assert (event["path"], event["status"]) == ('/v1/"quoted"', 502)
     assert int(event["repeated"].lstrip("+")) == 3
+
+
+def test_alerts_and_dashboards_use_only_metrics_that_haproxy_exposes(balancer: Balancer) -> None:
+    files = ("prometheus/alerts.yml", "grafana/dashboards/service.json")
+    text = "".join((ROOT / "deploy" / file).read_text() for file in files)
+    used = set(re.findall(r"\bhaproxy_\w+", text))
+    assert used
+    assert used <= {name.partition("{")[0] for name in balancer.metrics()}
+
+
+def test_addresses_that_a_trusted_proxy_reports_are_kept(replicas: Replicas) -> None:
+    claimed = {"X-Forwarded-For": "203.0.113.9"}
+    with replicas.behind(DIGITSERVE_BALANCER_TRUSTED_PROXIES=LOCAL) as balancer:
+        answer = fetch.post(f"{balancer.url}/v1/predict", content=SEVEN, headers=PNG | claimed)
+        assert client_of(answer.headers["X-Request-ID"], replicas, balancer) == "203.0.113.9"
+
+
+def client_of(request_id: str, replicas: Replicas, balancer: Balancer) -> str:
+    """The client in the access log of the replica that answered."""
+
+    def clients() -> list[str]:
+        events = [event for each in replicas.running.values() for event in each.events]
+        return [each["client"] for each in events if each.get("request_id") == request_id]
+
+    wait_until(clients, balancer)
+    return clients()[0]
