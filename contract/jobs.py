@@ -66,6 +66,14 @@ OPTIONS: Final = (
     "erasing", "flip", "crop", "colour", "cutout", "plain_epochs", "validation", "validation_seed",
     "keep", "patience", "also_weight", "min_delta", "device", "mixed_precision", "threads", "seed",
 )  # fmt: skip
+# Of options that the page's form has: as in Recipe, which checks the others when a job runs.
+BOUNDS: Final[dict[str, tuple[int, int] | tuple[float, float]]] = {
+    "epochs": (1, 10_000),
+    "batch_size": (2, 65_536),
+    "learning_rate": (1e-6, 10.0),
+    "width": (0.25, 8.0),
+    "seed": (0, 2**62),
+}
 # Also the name of the run's folder.
 JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
@@ -225,6 +233,17 @@ class DatabaseUnavailable(Exception):
 
     The message is for the log and the terminal: it may name a host or a user, but no password.
     """
+
+
+def out_of_bounds(recipe: dict[str, Any]) -> str | None:
+    """A sentence on the first value that BOUNDS do not allow; None if there is none."""
+    for name, (low, high) in BOUNDS.items():
+        value = recipe.get(name, low)
+        kinds = (int,) if isinstance(low, int) else (int, float)
+        if type(value) not in kinds or not low <= value <= high:
+            kind = "whole number" if kinds == (int,) else "number"
+            return f"{name} must be a {kind} from {low:,g} to {high:,g}"
+    return None
 
 
 def check_database(url: str) -> None:

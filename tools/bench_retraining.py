@@ -1,10 +1,11 @@
-"""The latency of predictions beside a training on the same cores: make bench-retraining
+"""The latency of predictions beside a training, or its watchers: make bench-retraining
 
 Starts a service on the current version and sends 400 requests a second in an open loop, alternately
 alone and beside a training: with the priority of other programs, with that of a retraining worker
 (nice 19), and with nice 19 and one core at most, as compose limits it (a cgroup, which needs root).
-A training that is not measured is stopped. Prints p99 of each, and the median over the rounds of
-its ratio to that alone in the same round.
+A training that is not measured is stopped. With --watchers 16, it is beside as many clients that
+watch /v1/live, and beside as many that watch the events of a job that waits. Prints p99 of each,
+and the median over the rounds of its ratio to that alone in the same round.
 """
 
 import os
@@ -13,24 +14,28 @@ import subprocess
 import sys
 import tempfile
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
+from contract.job_database import create
 from contract.programs import NICE
 from loadtest.client.openloop.generator import generate
 from loadtest.client.openloop.processes import poisson
 from loadtest.client.openloop.result import Outcomes
 from loadtest.client.requests import SampleImages, answered_right, requests_of
 from loadtest.client.result import Address, quantile
-from tests.support.running import Service
+from tests.support.running import ADMIN, TOKEN, Service
+from tools.watchers import watched
 
 CGROUPS = Path("/sys/fs/cgroup")
 PERIOD = "100000"  # microseconds
 ALONE, PLAIN, NICED, LIMITED = "alone", "beside a training", "at nice 19", "at nice 19, one core"
+Condition = Callable[[], AbstractContextManager[None]]
 
 
 class Training:
@@ -56,6 +61,14 @@ class Training:
     def go_on(self) -> None:
         os.killpg(self._process.pid, signal.SIGCONT)
 
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self.go_on()
+        try:
+            yield
+        finally:
+            self.pause()
+
     def close(self) -> None:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -72,24 +85,25 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=400, help="requests a second; default: 400")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=7, help="of each measurement; default: 7")
+    parser.add_argument(
+        "--watchers", type=int, metavar="N", help="measure beside N watchers instead of a training"
+    )
     arguments = parser.parse_args()
     images = SampleImages.of_current(arguments.models, "digits")
     p99: dict[str, list[float]] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        trainings = dict(stack.enter_context(_trainings(folder, arguments.data)))
-        service = stack.enter_context(Service.started(arguments.models))
-        url = urlsplit(service.url)
-        address = Address(url.hostname or "", url.port or 0)
+        if arguments.watchers:
+            begun = stack.enter_context(_watched_service(arguments, folder))
+        else:
+            begun = stack.enter_context(_service_and_trainings(arguments, folder))
+        address, conditions = begun
         requests = answered_right(address, requests_of(images))
         for turn in range(arguments.rounds + 1):  # the first one warms up
-            for name, training in [(ALONE, None), *trainings.items()]:
-                if training:
-                    training.go_on()
+            for name, condition in [(ALONE, nullcontext), *conditions.items()]:
                 intended = poisson(arguments.rate, arguments.seconds, (turn,))
-                found = generate(address, requests, intended)
-                if training:
-                    training.pause()
+                with condition():
+                    found = generate(address, requests, intended)
                 if turn:
                     p99.setdefault(name, []).append(quantile(found.latencies, 0.99))
                     _print(turn, name, found)
@@ -108,6 +122,48 @@ def _print(turn: int, name: str, found: Outcomes) -> None:
         f"round {turn}  {name:22} p50 {p50:5.1f} ms  p99 {p99:6.1f} ms, {found.errors:.2%} errors",
         flush=True,
     )
+
+
+@contextmanager
+def _service_and_trainings(
+    arguments: Namespace, folder: Path
+) -> Iterator[tuple[Address, dict[str, Condition]]]:
+    with (
+        _trainings(folder, arguments.data) as trainings,
+        Service.started(arguments.models) as service,
+    ):
+        yield (
+            _address(service),
+            {name: training.running for name, training in trainings.items()},
+        )
+
+
+@contextmanager
+def _watched_service(
+    arguments: Namespace, folder: Path
+) -> Iterator[tuple[Address, dict[str, Condition]]]:
+    """A service with a job that waits, for there is no worker."""
+    database = f"sqlite:///{folder / 'jobs.sqlite'}"
+    create(database)
+    count = arguments.watchers
+    settings = {"jobs": database, "admin_token": TOKEN, "max_watchers": count}
+    with Service.started(arguments.models, **settings) as service:
+        with service.client(headers=ADMIN) as client:
+            job = client.post("/v1/retrain").raise_for_status().json()["id"]
+        address = _address(service)
+        events = f"/v1/retrain/{job}/events"
+        yield (
+            address,
+            {
+                f"{count} watch /v1/live": partial(watched, address, "/v1/live", count),
+                f"{count} watch a job": partial(watched, address, events, count, ADMIN),
+            },
+        )
+
+
+def _address(service: Service) -> Address:
+    url = urlsplit(service.url)
+    return Address(url.hostname or "", url.port or 0)
 
 
 @contextmanager

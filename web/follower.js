@@ -46,14 +46,25 @@ export class Follower extends EventTarget {
 	stop() {
 		this.#wanted = false;
 		clearTimeout(this.#again);
-		this.#abort?.abort();
+		this.#disconnect();
 	}
 
-	/** Replace the job by what a request has returned. */
+	/**
+	 * Replace the job by what a request has returned.
+	 *
+	 * A new stream begins with the state of the job. The one that is open would not report it: it looks
+	 * twice a second, and a job that was cancelled and resumed in between trains as it did before.
+	 */
 	update(job) {
 		this.job = job;
-		if (this.state === "ended" && !FINAL.includes(job.state)) this.start();
+		this.#disconnect();
+		if (this.#wanted) this.#connect();
 		this.#changed();
+	}
+
+	#disconnect() {
+		this.#abort?.abort();
+		this.#abort = null;
 	}
 
 	async #connect() {
@@ -66,17 +77,14 @@ export class Follower extends EventTarget {
 			silence = setTimeout(() => abort.abort(), SILENCE);
 		};
 		heard();
-		let wait = 0;
-		try {
-			await this.#read(abort.signal, heard);
-			this.#become(FINAL.includes(this.job.state) ? "ended" : "reconnecting");
-		} catch (error) {
-			wait = this.#failed(error);
-		}
+		const failure = await this.#read(abort.signal, heard).catch((error) => error);
 		clearTimeout(silence);
-		abort.abort(); // also if an event could not be read
-		this.#abort = null;
-		if (!this.#wanted || this.state !== "reconnecting") return;
+		if (this.#abort !== abort) return; // it was disconnected
+		let wait = 0;
+		if (failure) wait = this.#failed(failure);
+		else this.#become(FINAL.includes(this.job.state) ? "ended" : "reconnecting");
+		this.#disconnect(); // also if an event could not be read
+		if (this.state !== "reconnecting") return;
 		wait ||= Math.min(FIRST_WAIT * 2 ** this.#attempts++, LONGEST_WAIT);
 		this.#again = setTimeout(() => this.#connect(), wait);
 	}
@@ -87,6 +95,7 @@ export class Follower extends EventTarget {
 		this.#attempts = 0;
 		this.#become("live");
 		for await (const { id, data } of eventsOf(response, heard)) {
+			if (signal.aborted) return;
 			if (id) this.#last = id;
 			this.#add(JSON.parse(data));
 		}

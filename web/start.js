@@ -1,13 +1,23 @@
-/** The form that starts a retraining job. */
+/**
+ * The form that starts a retraining job.
+ *
+ * Its values are checked by the service, which names the field that is wrong; the bounds of the inputs
+ * are for their arrows and for screen readers.
+ */
 
-import { $ } from "./dom.js";
+import { $, sentence, tell } from "./dom.js";
+
+const OPTIONS = ["epochs", "learning_rate", "batch_size", "network", "width", "seed"]; // of a recipe
 
 export class Start {
 	#key = newKey(); // of the job that the form would start: sent twice, it starts one job
 
 	constructor({ service, admin, models, started }) {
 		Object.assign(this, { service, admin, started, form: $("#start-training") });
-		this.form.oninput = () => (this.#key = newKey());
+		this.form.oninput = () => {
+			this.#key = newKey();
+			this.#explain("");
+		};
 		this.form.onsubmit = (event) => {
 			event.preventDefault();
 			this.#start();
@@ -22,6 +32,7 @@ export class Start {
 		const request = {
 			preset: preset.value,
 			data: data.value.trim() || null,
+			recipe: this.#recipe(),
 			corrections: corrections.checked,
 			activate: activate.value,
 		};
@@ -38,10 +49,34 @@ export class Start {
 			this.admin.say("The job is in the queue.", "good");
 			this.started(job);
 		} catch (error) {
-			this.admin.explain(error);
+			if (error.status === 400) this.#explain(error.message);
+			else this.admin.explain(error);
 		} finally {
 			button.disabled = false;
 		}
+	}
+
+	/** The options that are filled in; what is no number is sent as a text, which the service refuses. */
+	#recipe() {
+		const filled = OPTIONS.map((name) => this.form.elements[name]).filter((field) => field.value.trim() || field.validity.badInput);
+		const value = ({ type, value, valueAsNumber }) => (type === "text" || Number.isNaN(valueAsNumber) ? value.trim() : valueAsNumber);
+		return Object.fromEntries(filled.map((field) => [field.name, value(field)]));
+	}
+
+	/** Show a problem with the request, after its field where it names one: "recipe: epochs must be ...". */
+	#explain(detail) {
+		const text = detail.replace("recipe: ", "");
+		const named = this.form.elements[/^\w*/.exec(text)[0]];
+		for (const field of this.form.elements) {
+			field.ariaInvalid = field === named ? "true" : null;
+			if (field === named) field.setAttribute("aria-describedby", "start-problem");
+			else field.removeAttribute("aria-describedby");
+		}
+		(named?.closest("label") ?? $("button", this.form)).after($("#start-problem"));
+		tell("start-problem", text && `${sentence(text.replace(/^\w+/, (name) => name.replaceAll("_", " ")))}.`);
+		if (!named) return;
+		$("details", this.form).open ||= OPTIONS.includes(named.name);
+		named.focus();
 	}
 }
 

@@ -80,25 +80,30 @@ export class Training {
 		if (this.#wanted) this.#timer = setTimeout(() => this.#look(), LOOK);
 	}
 
-	/** Jobs and the runs that belong to none, the newest first. */
+	/** Jobs and the runs that belong to none, the newest first; and what cannot be shown of them. */
 	async #entries() {
 		const { set_up: setUp, runs: hasRuns } = this.features.retraining;
 		const get = (path) => this.service.json(path, { admin: true });
-		const [{ jobs }, { runs }] = await Promise.all([
-			setUp ? get("v1/retrain") : { jobs: [] },
-			hasRuns ? get("v1/runs") : { runs: [] },
+		const [{ jobs, unreadable: otherJobs }, { runs, unreadable: badRuns }] = await Promise.all([
+			setUp ? get("v1/retrain") : { jobs: [], unreadable: 0 },
+			hasRuns ? get("v1/runs") : { runs: [], unreadable: 0 },
 		]);
 		const ofJobs = new Set(jobs.flatMap(({ id, run }) => [id, run]));
 		const entries = [
 			...jobs.map((job) => ({ key: `job ${job.id}`, at: job.created, job })),
 			...runs.filter(({ id }) => !ofJobs.has(id)).map((run) => ({ key: `run ${run.id}`, at: run.began ?? run.updated, run })),
 		];
-		return entries.sort((one, other) => new Date(other.at) - new Date(one.at));
+		entries.sort((one, other) => new Date(other.at) - new Date(one.at));
+		const missing = [
+			otherJobs ? `${number(otherJobs, "job")} of another version of the worker cannot be shown.` : "",
+			badRuns ? `The files of ${number(badRuns, "run")} cannot be read.` : "",
+		];
+		return { entries, missing: missing.join(" ").trim() };
 	}
 
-	#show(entries) {
+	#show({ entries, missing }) {
 		this.#read = new Date();
-		tell("jobs-state", entries.length ? "" : "No training yet.");
+		tell("jobs-state", missing || (entries.length ? "" : "No training yet."));
 		for (const { key, job, run } of entries) this.#views.get(key)?.update(job ?? run);
 		this.#list(entries);
 		const runs = ({ job, run }) => RUNNING.includes((job ?? run).state);
@@ -146,3 +151,5 @@ export class Training {
 		await this.#look();
 	}
 }
+
+const number = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;

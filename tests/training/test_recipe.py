@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contract.jobs import OPTIONS
+from contract.jobs import BOUNDS, OPTIONS
 from training.model import NETWORKS
 from training.recipe import PRESETS, BadRecipe, Recipe, flag, suggested
 
@@ -54,6 +54,13 @@ def test_an_unknown_name_lists_the_choices(option: Any) -> None:
 
 def test_jobs_accept_the_names_of_all_options() -> None:
     assert [option.name for option in fields(Recipe)] == [*OPTIONS]
+
+
+def test_jobs_have_the_bounds_of_the_options() -> None:
+    options = {option.name: option for option in NUMBERS}
+    for name, (low, high) in BOUNDS.items():
+        assert options[name].metadata["bounds"][:2] == (low, high)
+        assert isinstance(low, options[name].metadata["bounds"][2])
 
 
 def test_omitted_flags_leave_the_recipe_unchanged() -> None:

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from contract.jobs import BOUNDS
 from contract.store import Store
 from tests.fixtures import MODELS, Judged
 from tests.support.jobs import ScriptedWorker, progress, worker_of
@@ -120,6 +121,49 @@ def test_a_started_job_is_shown_with_its_curves_and_log(page: Page) -> None:
     expect(page.locator("#jobs [aria-current]")).to_contain_text("quick")
 
 
+def test_options_of_the_recipe_are_sent_with_the_preset(page: Page) -> None:
+    form = page.locator("#start-training")
+    form.get_by_text("Recipe", exact=True).click()
+    for label, value in {"Epochs": "3", "Learning rate": "0.02", "Network": "deep"}.items():
+        form.get_by_label(label).fill(value)
+    start(page, Preset="better")
+    expect(chosen(page)).to_contain_text("better, epochs 3, learning_rate 0.02, network deep")
+
+
+@pytest.mark.parametrize(
+    ("label", "typed", "reason"),
+    [
+        ("Epochs", "0", "Epochs must be a whole number from 1 to 10,000."),
+        ("Epochs", "1.5", "Epochs must be a whole number from 1 to 10,000."),
+        ("Batch size", "-", "Batch size must be a whole number from 2 to 65,536."),
+        ("Width", "9", "Width must be a number from 0.25 to 8."),
+    ],
+)
+def test_a_refused_option_is_explained_at_its_field(
+    visit: tuple[Page, Guard], label: str, typed: str, reason: str
+) -> None:
+    page, guard = visit
+    guard.allow("status of 400")
+    form = page.locator("#start-training")
+    form.get_by_text("Recipe", exact=True).click()
+    field = form.get_by_label(label)
+    field.press_sequentially(typed)
+    form.get_by_role("button", name="Start").click()
+    expect(field).to_have_accessible_description(reason)
+    expect(field).to_be_focused()
+    field.fill("2")
+    expect(form.get_by_role("alert")).to_be_hidden()
+    start(page)
+
+
+def test_the_fields_have_the_bounds_of_the_options(page: Page) -> None:
+    form = page.locator("#start-training")
+    for name, (low, high) in BOUNDS.items():
+        field = form.locator(f"[name={name}]")
+        assert float(field.get_attribute("min") or "") == low
+        assert float(field.get_attribute("max") or high) == high
+
+
 def test_progress_is_drawn_as_it_comes(page: Page, worker: ScriptedWorker) -> None:
     start(page)
     expect(chosen(page).get_by_role("img", name="Loss: 0.5 ")).to_be_visible()
@@ -135,7 +179,7 @@ def test_a_job_is_cancelled_and_resumed(page: Page) -> None:
     with page.expect_response(f"**/v1/retrain/{job}/resume") as answered:
         press(page, "Resume")
     assert answered.value.ok
-    expect(chip(page)).to_have_text(re.compile("queued|training"))
+    expect(chip(page)).to_have_text("training")
 
 
 def test_a_version_that_awaits_approval_is_shown_beside_the_current_one(
@@ -216,6 +260,16 @@ def test_a_run_of_a_terminal_is_shown_with_its_confusion_matrix(page: Page) -> N
     expect(chip(page)).to_have_text("completed")
     expect(chosen(page).get_by_role("img", name=re.compile("mistakes, by label"))).to_be_visible()
     expect(chosen(page)).to_contain_text(RUN)
+
+
+def test_runs_that_cannot_be_read_are_counted(page: Page, runs: Path) -> None:
+    folder = runs / "20260501-140000"
+    folder.mkdir()
+    (folder / "run.json").write_text('{"recipe": {"network": [1]}}')
+    try:
+        expect(page.locator("#jobs-state")).to_have_text("The files of 1 run cannot be read.")
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_running_run_of_a_terminal_is_followed(page: Page, runs: Path) -> None:

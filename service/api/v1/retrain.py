@@ -15,15 +15,17 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel, Field
 
-from contract.jobs import Event, Job, Request
+from contract.jobs import Event, Job, Request, out_of_bounds
 from service.api.json_requests import BAD_REQUEST, documented, read_request
 from service.api.schemas import refusals
 from service.api.switching import NOT_ADMIN
 from service.api.v1.admin import Activation
 from service.api.v1.job_events import ID, JobStream, JobStreams, chunks, position_of
 from service.api.v1.judged import Comparison, comparison_of
+from service.errors import Problem
 from service.http.body import while_connected
 from service.models.store_reader import StoreReader
+from service.problem_types.content import BAD_DOCUMENT
 from service.problem_types.http import BAD_PARAMETER
 from service.problem_types.operation import LIVE_CLOSED, TOO_MANY_WATCHERS
 from service.problem_types.retraining import (
@@ -97,6 +99,8 @@ def retrain_routes(
         idempotency_key: Annotated[str | None, Header(pattern=_KEY)] = None,
     ) -> Job:
         wanted = await read_request(request, Request, settings)
+        if (wrong := out_of_bounds(wanted.recipe)) is not None:
+            raise Problem(BAD_DOCUMENT, f"recipe: {wrong}")
         job, is_new = await jobs.submit(_job_id(idempotency_key), wanted)
         response.headers["location"] = f"{settings.root_path}/v1/retrain/{job.id}"
         response.status_code = 202 if is_new else 200

@@ -173,6 +173,24 @@ def test_a_wrong_request_is_refused_by_field(admin: httpx2.Client, body: Any) ->
     assert refusal(refused) == (400, "bad-document")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("epochs", 0, "epochs must be a whole number from 1 to 10,000"),
+        ("epochs", 2.5, "epochs must be a whole number from 1 to 10,000"),
+        ("epochs", True, "epochs must be a whole number from 1 to 10,000"),
+        ("learning_rate", 11, "learning_rate must be a number from 1e-06 to 10"),
+        ("width", "wide", "width must be a number from 0.25 to 8"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_before_the_job_starts(
+    admin: httpx2.Client, name: str, value: Any, reason: str
+) -> None:
+    refused = admin.post("/v1/retrain", json={"recipe": {name: value}})
+    assert refused.status_code == 400
+    assert refused.json()["detail"] == f"recipe: {reason}"
+
+
 def test_a_wrong_option_of_the_recipe_is_refused_with_the_likely_one(admin: httpx2.Client) -> None:
     refused = admin.post("/v1/retrain", json={"recipe": {"epoch": 3}})
     assert refusal(refused) == (400, "bad-document")
