@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from service.telemetry.metrics.buffered import BufferedMetric
 from service.telemetry.metrics.multiprocess import Matches, all_series
-from service.telemetry.metrics.registry import PICTURES, SECONDS, Metrics
+from service.telemetry.metrics.registry import BATCH_SIZES, SECONDS, Metrics
 from service.telemetry.request_record import GONE
 
 _PREDICTION = re.compile("/v1/predict|/v2/.*/infer")
@@ -37,7 +37,7 @@ class Snapshot(NamedTuple):
     inflight: float
     watchers: float
     seconds: list[float]  # requests by duration: one number for each of SECONDS, +Inf
-    sizes: list[float]  # model calls by number of images: for each of PICTURES, +Inf
+    sizes: list[float]  # model calls by number of images: for each of BATCH_SIZES, +Inf
 
 
 class BatchSize(BaseModel):
@@ -119,7 +119,7 @@ def summarize(now: Snapshot, before: Snapshot, long_before: Snapshot, **state: A
         calls_per_second=rate(sum(now.sizes), sum(before.sizes)),
         batches=[
             BatchSize(most=most, calls=each)
-            for most, each in zip((*PICTURES, None), calls, strict=True)
+            for most, each in zip((*BATCH_SIZES, None), calls, strict=True)
         ],
         **state,
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from service.api.live.summary import LiveSummary, Snapshot, quantile, summarize
-from service.telemetry.metrics.registry import PICTURES, SECONDS
+from service.telemetry.metrics.registry import BATCH_SIZES, SECONDS
 
 SERVES = {
     "provider": "cpu", "provider_fallback": True, "version": "3", "workers": 2, "draining": False,
@@ -16,7 +16,7 @@ BEGINNING = Snapshot(
     shed=1,
     pictures=70,
     seconds=[10.0] * (len(SECONDS) + 1),
-    sizes=[2.0] * (len(PICTURES) + 1),
+    sizes=[2.0] * (len(BATCH_SIZES) + 1),
     queue=0,
     queue_limit=1024,
     inflight=0,
@@ -85,14 +85,14 @@ def test_the_first_reading_has_no_rates() -> None:
 def test_each_batch_size_has_a_bound_except_the_last() -> None:
     now = BEGINNING._replace(at=101.0, sizes=with_more(2, 7, BEGINNING.sizes))
     pulse = reported(now)
-    assert [each.most for each in pulse.batches] == [*PICTURES, None]
+    assert [each.most for each in pulse.batches] == [*BATCH_SIZES, None]
     assert [each.most for each in pulse.batches if each.calls] == [4]
     assert pulse.batches[2].calls == 7
 
 
 def test_new_series_start_at_zero() -> None:
     before = BEGINNING._replace(
-        seconds=[0.0] * (len(SECONDS) + 1), sizes=[0.0] * (len(PICTURES) + 1)
+        seconds=[0.0] * (len(SECONDS) + 1), sizes=[0.0] * (len(BATCH_SIZES) + 1)
     )
     pulse = reported(BEGINNING._replace(at=101.0), before, before)
     assert pulse.p50 == quantile(0.5, SECONDS, BEGINNING.seconds)
