@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from contract import programs
+from contract.activation import published_by
 from contract.card import Gate
 from contract.errors import Moved, NoVersion, StoreError
 from contract.jobs import FINAL, Decision, Job, Progress
@@ -28,7 +29,7 @@ from contract.store import Store
 from retraining.settings import GB, Settings
 
 # Files of a run: training/run.py describes them.
-FACTS, LAST, CHECKPOINT = "run.json", "last.pt", "checkpoint.pt"
+FACTS, CHECKPOINT, LAST_PLOT = "run.json", "checkpoint.pt", "loss_graph.png"
 OPTIONS = "recipe.toml"
 RESUMABLE = timedelta(days=30)  # in which the run of a job that could be resumed is not pruned
 ROUNDS = 5  # of judging, while other versions become current
@@ -57,10 +58,12 @@ def train(job: Job, settings: Settings, reporter: Reporter) -> Job:
     folder = settings.runs / job.id
     job = _changed(job, reporter, state="training", run=job.id, worker=settings.name,
                    started=job.started or _now(), resumable=True)  # fmt: skip
-    if (folder / CHECKPOINT).exists():
-        return job
-    _check_disk(settings)
-    words = _training_words(job, settings, folder, reporter)
+
+    def command() -> list[str] | None:
+        if (folder / CHECKPOINT).exists() and (folder / LAST_PLOT).exists():
+            return None
+        _check_disk(settings)
+        return ["training", *_training_words(job, settings, folder, reporter)]
 
     def report(name: str, line: str) -> None:
         nonlocal job
@@ -75,7 +78,7 @@ def train(job: Job, settings: Settings, reporter: Reporter) -> Job:
         reporter.progress(job, progress)
 
     code = programs.run(
-        ["training", *words],
+        command,
         folder,
         settings.environment,
         stop_requested=reporter.stop_requested,
@@ -98,11 +101,14 @@ def publish(job: Job, settings: Settings, reporter: Reporter) -> Job:
             if line.startswith(JUDGING):
                 job = _changed(job, reporter, state="judging")
 
+    def command() -> list[str] | None:
+        if published_by(job.id, settings.store()):
+            return None
+        words = ["export", "--run", str(folder), "--judge", "--job", job.id, "--no-activate"]
+        return [*words, "--models", str(settings.models), "--name", settings.model]
+
     code = programs.run(
-        [
-            *("export", "--run", str(folder), "--judge", "--job", job.id, "--no-activate"),
-            *("--models", str(settings.models), "--name", settings.model),
-        ],
+        command,
         folder,
         settings.environment,
         stop_requested=reporter.stop_requested,
@@ -119,15 +125,12 @@ def settle(job: Job, settings: Settings, reporter: Reporter) -> Job:
     """Do what the request says. The state stays `judging` if it must be judged again."""
     wanted = job.request.activate
     if wanted == "ask":
-        return _changed(job, reporter, state="awaiting_approval", resumable=False)
+        return _awaiting_approval(job, reporter)
     if wanted == "never":
         return _ended(job, reporter, "kept", "the request was to publish it only")
+    if job.gate and _depends_on_unreviewed(job.gate):
+        return _awaiting_approval(job, reporter, verdict(job))
     if job.gate and job.gate.verdict != "better":
-        if job.gate.verdict == "equal" and job.gate.unreviewed_improved:
-            reason = verdict(job)
-            return _changed(
-                job, reporter, state="awaiting_approval", resumable=False, reason=reason
-            )
         return _ended(job, reporter, "kept", verdict(job))
     try:
         return _activated(job, settings, reporter)
@@ -164,9 +167,14 @@ def failed(job: Job, reporter: Reporter, reason: str) -> Job:
 
 
 def verdict(job: Job) -> str:
-    """Why a version is not better, as a sentence."""
+    """Why a version is not activated without a person, as a sentence."""
     assert job.gate is not None
     gate = job.gate
+    if gate.verdict == "better":
+        return (
+            f"it is better than version {gate.parent}, but trained on corrections that nobody "
+            f"reviewed: {gate.unreviewed_trained:,}"
+        )
     worse = [check.reason for check in gate.checks if not check.passed]
     if worse:
         return f"it is worse than version {gate.parent}: {'; '.join(worse)}"
@@ -321,6 +329,17 @@ def _activated(job: Job, settings: Settings, reporter: Reporter, reason: str | N
     if activations == reporter.first(f"activations of {number}", activations):
         store.activate(number, expected=job.parent)
     return _ended(job, reporter, "activated", reason)
+
+
+def _depends_on_unreviewed(gate: Gate) -> bool:
+    """Whether corrections that nobody reviewed may be why a version looks better."""
+    if gate.verdict == "better":
+        return gate.unreviewed_trained > 0
+    return gate.verdict == "equal" and gate.unreviewed_improved
+
+
+def _awaiting_approval(job: Job, reporter: Reporter, reason: str | None = None) -> Job:
+    return _changed(job, reporter, state="awaiting_approval", resumable=False, reason=reason)
 
 
 def _changed(job: Job, reporter: Reporter, **changes: Any) -> Job:

@@ -74,10 +74,14 @@ class Objective:
         words = flags_of(suggest(trial, self.space, self.layers))
         new = [*self.words, *words, "--runs", str(self.folder), "--job", run.id]
         watch = _Watch(trial, run)
+
+        def command() -> list[str]:
+            return ["training", *(["--resume", str(run.folder)] if run.has_facts else new)]
+
         if not run.completed:
             try:
                 code = programs.run(
-                    ["training", *(["--resume", str(run.folder)] if run.has_facts else new)],
+                    command,
                     run.folder,
                     environment(),
                     stop_requested=watch.is_worse,

@@ -13,16 +13,21 @@ summed histograms: an average of quantiles would be none.
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.telemetry.metrics.buffered import BufferedMetric
 from service.telemetry.metrics.multiprocess import Matches, all_series
-from service.telemetry.metrics.registry import PICTURES, SECONDS, Metrics
+from service.telemetry.metrics.registry import BATCH_SIZES, SECONDS, Metrics
 from service.telemetry.request_record import GONE
 
 _PREDICTION = re.compile("/v1/predict|/v2/.*/infer")
+
+
+def _one_for_each(bounds: Sequence[float]) -> Any:
+    """As many numbers as a histogram has buckets, +Inf included."""
+    return Field(min_length=len(bounds) + 1, max_length=len(bounds) + 1)
 
 
 class Snapshot(BaseModel):
@@ -40,8 +45,8 @@ class Snapshot(BaseModel):
     queue_limit: float
     inflight: float
     watchers: float
-    seconds: Annotated[list[float], Field(min_length=len(SECONDS) + 1, max_length=len(SECONDS) + 1)]
-    sizes: Annotated[list[float], Field(min_length=len(PICTURES) + 1, max_length=len(PICTURES) + 1)]
+    seconds: Annotated[list[float], _one_for_each(SECONDS)]
+    sizes: Annotated[list[float], _one_for_each(BATCH_SIZES)]
 
 
 class Period(NamedTuple):
@@ -160,7 +165,7 @@ def batches_of(periods: Sequence[Period]) -> list[BatchSize]:
     calls = _since(periods, lambda snapshot: snapshot.sizes)
     return [
         BatchSize(most=most, calls=each)
-        for most, each in zip((*PICTURES, None), calls, strict=True)
+        for most, each in zip((*BATCH_SIZES, None), calls, strict=True)
     ]
 
 
