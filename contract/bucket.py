@@ -236,10 +236,8 @@ def _reason(error: Exception) -> str:
     Of a response only the code: its other elements may repeat the request's headers. No times and
     attempts, so that the same failure gives the same text again.
     """
-    line, _, details = str(error).partition("\n")
-    sentence, bracket, response = line.partition("<")
+    text = str(error)
+    sentence = re.split("[\n<]", text, maxsplit=1)[0].strip(": ")
     sentence = re.sub(r".*Error performing \w+ (https?://[^/\s]+)\S* in .* - ", r"\1: ", sentence)
-    code = re.search(r"<Code>(\w+)</Code>", bracket + response)
-    kind = re.search(r"kind: (Connect|Timeout)\b", details)
-    parts = (sentence.strip()[:LONGEST_REASON], code and code[1], kind and f"({kind[1].lower()})")
-    return " ".join(filter(None, parts))
+    code = re.search(r"<Code>(\w+)</Code>|kind: (Connect|Timeout)\b", text)
+    return f"{sentence[:LONGEST_REASON]}{f' ({code[1] or code[2]})' if code else ''}"

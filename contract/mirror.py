@@ -88,14 +88,12 @@ class MirroredStore(Store):
     def versions(self) -> list[int]:
         """Numbers of the published versions, oldest first; without the bucket, those copied."""
         try:
-            numbers = self._numbers()
-            with ThreadPoolExecutor(PARALLEL) as pool:
-                published = [*pool.map(self._is_published, numbers)]
+            objects = self._objects()
         except Unreachable:
             if not self._serve_cached:
                 raise
             return super().versions()
-        return [number for number, there in zip(numbers, published, strict=True) if there]
+        return [number for number, written in objects.items() if CARD in written]
 
     def current(self) -> int:
         """The number of the current version.
@@ -147,7 +145,7 @@ class MirroredStore(Store):
 
     def find(self, number: int) -> None:
         with self._listing_published():
-            self._card(number)
+            self._fresh_card(number)
 
     def open(self, number: int | None = None) -> Version:
         """The version `number`, or else the current one, copied and with every file verified."""
@@ -191,7 +189,7 @@ class MirroredStore(Store):
         """Upload a draft as the next version. Readers see either all of it or nothing."""
         card = completed(draft, card, sign)
         content = (draft / CARD).read_bytes()
-        number = max([*self._numbers(), *(each.after for each in self.history())], default=0)
+        number = max([*self._objects(), *(each.after for each in self.history())], default=0)
         while True:
             number += 1
             if self._bucket.create(self._key(number, RESERVED), _now().isoformat().encode()):
@@ -237,9 +235,10 @@ class MirroredStore(Store):
         if dry:
             return going
         removed = [number for number in going if self._removed(number)]
-        for number in self._numbers():
-            if not self._is_published(number):
-                self._remove_abandoned(number)
+        for number, written in self._objects().items():
+            age = _now() - max(written.values())
+            if CARD not in written and age > timedelta(seconds=ABANDONED):
+                self._bucket.delete(self._key(number, name) for name in written)
         return removed
 
     # ---- the cache ----------------------------------------------------------------------------
@@ -318,17 +317,24 @@ class MirroredStore(Store):
     def _key(self, number: int, name: str) -> str:
         return f"{self._name}/{number}/{name}"
 
-    def _numbers(self) -> list[int]:
-        """Of all versions, also of those that are being published, oldest first."""
-        names = self._bucket.folders(self._name)
-        return sorted(int(name) for name in names if re.fullmatch(NUMBER, name))
+    def _objects(self) -> dict[int, dict[str, datetime]]:
+        """Files of each version and when they were written, by number.
 
-    def _is_published(self, number: int) -> bool:
+        Also of versions that are being published.
+        """
+        found: dict[int, dict[str, datetime]] = {}
+        for key, written in self._bucket.keys(self._name):
+            _, _, path = key.partition("/")
+            number, _, name = path.partition("/")
+            if re.fullmatch(NUMBER, number):
+                found.setdefault(int(number), {})[name] = written
+        return dict(sorted(found.items()))
+
+    def _known(self) -> str:
         try:
-            self._card(number)
-        except NoVersion:
-            return False
-        return True
+            return super()._known()
+        except Unreachable as error:
+            return f"unknown, {error}"
 
     def _card(self, number: int) -> bytes:
         if number not in self._cards:
@@ -384,12 +390,6 @@ class MirroredStore(Store):
         self._cards.pop(number, None)
         self._bucket.delete(key for key, _ in self._bucket.keys(f"{self._name}/{number}"))
         return True
-
-    def _remove_abandoned(self, number: int) -> None:
-        objects = self._bucket.keys(f"{self._name}/{number}")
-        last_written = max((at for _, at in objects), default=_now())
-        if _now() - last_written > timedelta(seconds=ABANDONED):
-            self._bucket.delete(key for key, _ in objects)
 
 
 def _now() -> datetime:

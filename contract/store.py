@@ -270,8 +270,10 @@ class Store:
         try:
             yield
         except NoVersion as error:
-            known = ", ".join(map(str, self.versions())) or "none"
-            raise NoVersion(f"{error}; published versions: {known}") from error
+            raise NoVersion(f"{error}; published versions: {self._known()}") from error
+
+    def _known(self) -> str:
+        return ", ".join(map(str, self.versions())) or "none"
 
     def _going(self, keep: int) -> list[int]:
         """The versions that pruning removes."""

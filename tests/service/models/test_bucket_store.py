@@ -10,7 +10,6 @@ from contract.location import location_of
 from contract.settings import Access
 from contract.store import Store, open_store
 from contract.version import Version
-from tests.support.marks import slow
 from tests.support.metrics import metric
 from tests.support.object_store import SECRET, ObjectServer
 from tests.support.pictures import SEVEN
@@ -156,7 +155,7 @@ def test_a_broken_version_in_the_bucket_is_refused(
         assert bucket(service)["reachable"] is True
 
 
-@slow
+@pytest.mark.slow
 def test_workers_share_the_cache(
     server: ObjectServer, store: Store, settings: dict[str, Any]
 ) -> None:
