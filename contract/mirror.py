@@ -26,12 +26,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract.bucket import Bucket
-from contract.card import BadCard, ModelCard
+from contract.card import BadCard, ModelCard, NewerCard
 from contract.current import CURRENT, NUMBER, Action, Current, Switch
 from contract.errors import (
     BrokenVersion,
     MissingObject,
     Moved,
+    NewerVersion,
     NoModel,
     NoVersion,
     StoreError,
@@ -349,10 +350,12 @@ class MirroredStore(Store):
             raise NoVersion(f"{self.place}/{number} does not exist") from error
 
     def _parsed(self, number: int, content: bytes) -> ModelCard:
+        path = f"{self.place}/{number}/{CARD}"
         try:
             return ModelCard.from_json(content)
+        except NewerCard as error:
+            raise NewerVersion(f"{path}: {error}") from error
         except BadCard as error:
-            path = f"{self.place}/{number}/{CARD}"
             raise BrokenVersion(f"{path} is not a model card: {error}") from error
 
     def _upload(self, draft: Path, number: int) -> None:
