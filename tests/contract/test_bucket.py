@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from contract.errors import (
     AccessDenied,
     BrokenVersion,
     Moved,
+    NewerVersion,
     NoModel,
     NoVersion,
     StoreError,
@@ -29,7 +31,9 @@ from contract.mirror import MirroredStore
 from contract.settings import Access
 from contract.store import Store, open_store
 from contract.version import Version
+from tests.support.marks import needs_mounts
 from tests.support.object_store import KEY, SECRET, Asked, ObjectServer
+from tests.support.running import ROOT as CHECKOUT
 
 URL = "s3://bucket/models"
 ROOT = "models/digits"  # keys of the model's objects
@@ -165,6 +169,21 @@ def test_an_upload_that_was_abandoned_for_a_day_is_pruned(
     assert not server.objects
 
 
+def test_a_version_of_a_newer_release_is_told_from_a_broken_one(
+    server: ObjectServer, machine: Callable[..., Store], card: ModelCard
+) -> None:
+    publish(machine(), card)
+    key = f"{ROOT}/1/card.json"
+    server.objects[key] = server.objects[key].replace(
+        b'"schema_version": 5', b'"schema_version": 9'
+    )
+    with pytest.raises(NewerVersion, match=r"1/card\.json: its schema_version is 9, newer than"):
+        machine("other").open(1)
+    server.objects[key] = b"{}"
+    with pytest.raises(BrokenVersion, match=r"1/card\.json is not a model card"):
+        machine("third").open(1)
+
+
 def test_an_unsigned_version_is_refused_before_its_files_are_copied(
     server: ObjectServer, machine: Callable[..., Store], card: ModelCard, tmp_path: Path
 ) -> None:
@@ -231,6 +250,38 @@ def test_copies_of_versions_that_served_before_go_in_time(
     service.keep_copies(4, 2)
     copies = {path.name for path in service.folder.iterdir() if path.is_dir()}
     assert copies == {"2", "3", "4"}, "3 is new: another worker may be about to load it"
+
+
+@needs_mounts
+def test_on_a_full_disk_copies_that_do_not_serve_make_room(
+    machine: Callable[..., Store], card: ModelCard, tmp_path: Path
+) -> None:
+    for size in (200_000, 200_000, 200_000, 900_000):
+        publish(machine(), card, bytes(size))
+    (tmp_path / "small").mkdir()
+    script = f"""
+from contract.location import location_of
+from contract.settings import Access
+from contract.store import open_store
+access = Access(cache=Path("{tmp_path / "small"}"), allow_http=True)
+store = open_store(location_of("{URL}"), "digits", access=access)
+store.keep_copies(store.open(1).number, None)
+for number in (2, 3, 4):
+    try:
+        store.open(number)
+    except OSError as error:
+        print(number, error.strerror)
+print(*sorted(path.name for path in store.folder.iterdir() if path.is_dir()))
+"""
+    mount = f'mount -t tmpfs -o size=600k tmpfs {tmp_path / "small"} && exec "$0" -c "$1"'
+    done = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", mount, sys.executable, f"from pathlib import Path{script}"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "4 No space left on device\n1\n"
 
 
 # ---- switching ----------------------------------------------------------------------------------
