@@ -385,7 +385,10 @@ class MirroredStore(Store):
 
     def _removed(self, number: int) -> bool:
         """Remove a version, unless it has become current meanwhile; whether it was removed."""
-        card = self._fresh_card(number)
+        try:
+            card = self._fresh_card(number)
+        except NoVersion:  # another program removes it
+            return False
         self._bucket.delete([self._key(number, CARD)])
         if self._remote.state().number == number:
             self._bucket.create(self._key(number, CARD), card)
