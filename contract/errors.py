@@ -37,5 +37,17 @@ class Untrusted(BrokenVersion):
     """The card is not signed with a key that is trusted."""
 
 
+class Unreachable(StoreError):
+    """The bucket of the model store does not answer, or not as an object store does."""
+
+
+class AccessDenied(Unreachable):
+    """The credentials for the bucket are missing, wrong, or do not allow the request."""
+
+
+class MissingObject(StoreError):
+    """The bucket has no object with that key."""
+
+
 class NotConfirmed(Exception):
     """The change was made and is visible, but the disk does not confirm that it is stored."""

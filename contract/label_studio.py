@@ -33,7 +33,8 @@ from pydantic import TypeAdapter, ValidationError
 from contract.card import Label
 from contract.corrections import HASH, STATES, CorrectionError, Corrections, NoCorrection
 from contract.errors import NotConfirmed, NoVersion, StoreError
-from contract.store import Store
+from contract.location import location_of
+from contract.store import open_store
 
 IMAGE, LABEL = "image", "label"  # names in the labeling configuration
 KEY = "sha256"  # of the task's data: which image it is
@@ -180,7 +181,7 @@ def _known_labels(arguments: Namespace) -> Sequence[str] | None:
     """Those of --labels, or of the current version; None: there is none."""
     if arguments.labels is not None:
         return str(arguments.labels).split(",")
-    store = Store(arguments.models, arguments.name)
+    store = open_store(arguments.models, arguments.name)
     try:
         return store.card(store.current()).labels
     except NoVersion:
@@ -214,8 +215,8 @@ def _parser() -> ArgumentParser:
     importing.add_argument("file", type=Path, metavar="FILE", help="Label Studio's export, as JSON")
     importing.add_argument("--labels", help="those of the model, separated by commas")
     importing.add_argument(
-        "--models", type=Path, metavar="DIR", help="the store whose current version has the labels",
-        default=Path("models"),
+        "--models", type=location_of, metavar="STORE", default=Path("models"),
+        help="the store whose current version has the labels",
     )  # fmt: skip
     importing.add_argument("--name", help="name of the model", default="digits")
     return parser

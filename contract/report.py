@@ -49,7 +49,7 @@ def listing(store: Store) -> Report:
         versions.append(version)
         rows.append([f"{number}", "*" if number == current else "", *row])
     if not rows:
-        return [], f"{store.folder} holds no version: {store.others()}"
+        return [], f"{store.place} holds no version: {store.others()}"
     head = ["version", "current", "created", "network", "data", "accuracy", "judged", "size", ""]
     return versions, _table(head, rows)
 
@@ -58,7 +58,7 @@ def showing(store: Store, number: int) -> Report:
     card, signature = store.card(number), store.signature(number)
     is_current = number == _current(store)
     remarks = ", ".join(filter(None, ["current" if is_current else "", signature]))
-    where = f"{store.folder / str(number)}{f' ({remarks})' if remarks else ''}"
+    where = f"{store.place}/{number}{f' ({remarks})' if remarks else ''}"
     files = [[name, _size(facts.size), facts.sha256] for name, facts in card.files.items()]
     classes = [
         [row.label, f"{row.precision:.4f}", f"{row.recall:.4f}", f"{row.f1:.4f}", f"{row.support}"]
@@ -122,7 +122,7 @@ def history(store: Store) -> Report:
         for each in switches
     ]
     if not rows:
-        return [], f"{store.folder} has no history: no version was made current yet"
+        return [], f"{store.place} has no history: no version was made current yet"
     entries = [switch.model_dump(mode="json", by_alias=True) for switch in switches]
     return entries, _table(["when (UTC)", "action", "from", "to"], rows)
 

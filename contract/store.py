@@ -28,6 +28,8 @@ from contract.card import ModelCard
 from contract.current import NUMBER, Action, Current, Switch
 from contract.errors import BadName, BrokenVersion, Moved, NoModel, NoVersion, StoreError, Untrusted
 from contract.files import confirm, facts_of, locked, named, sync, write_through
+from contract.location import Location
+from contract.settings import Access, access_from_environment
 from contract.version import (
     CARD,
     SIGNATURE,
@@ -35,6 +37,7 @@ from contract.version import (
     check_version,
     open_version,
     read_card,
+    read_file,
     signature_of,
 )
 
@@ -45,6 +48,8 @@ LOCK = ".lock"
 DRAFT, PRUNED = ".draft-", ".pruned-"  # prefixes of folder names
 ABANDONED = 24 * 3600.0  # seconds after which a draft is abandoned
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a model
+
+Stamp = tuple[int, int, int]
 
 
 class NoKeys(StoreError, ValueError):
@@ -58,6 +63,7 @@ class Store:
         if not re.fullmatch(NAME, name):
             raise BadName(f"{name!r} cannot name a model: letters, digits, '.', '_' and '-' only")
         self.folder = root / name
+        self.place = str(self.folder)  # in messages
         self._current = Current(self.folder)
         self._trust = trust
 
@@ -109,6 +115,18 @@ class Store:
         """The card of a version. Neither its files nor its signature are checked."""
         with self._listing_published():
             return read_card(self.folder / str(number))
+
+    def stamp(self, number: int) -> Stamp | None:
+        """Another one if a card was replaced or written to; None if it cannot be accessed."""
+        try:
+            found = (self.folder / str(number) / CARD).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def read(self, number: int, card: ModelCard, name: str) -> bytes:
+        """One file of a version, if it matches the card; BrokenVersion otherwise."""
+        return read_file(self.folder / str(number), card, name)
 
     def of_job(self, job: str) -> list[int]:
         """The versions that a retraining job has published, newest first."""
@@ -190,16 +208,7 @@ class Store:
 
     def publish(self, draft: Path, card: ModelCard, sign: "Sign | None" = None) -> Version:
         """Make a draft the next version. Readers see either all of it or nothing."""
-        files = {}
-        for path in sorted(draft.iterdir()):
-            files[path.name] = facts_of(path)  # first, because it rejects all but regular files
-            sync(path)
-        content = card.model_copy(update={"files": files}).to_json().encode()
-        card = ModelCard.from_json(content)  # as readers will parse it
-        write_through(draft / CARD, content)
-        if sign:
-            write_through(draft / SIGNATURE, sign(content))
-        sync(draft)
+        card = completed(draft, card, sign)
         number = max([*self.versions(), *(switch.after for switch in self.history())], default=0)
         while True:
             number += 1
@@ -250,7 +259,7 @@ class Store:
             return self._going(keep)
         with locked(self.folder / LOCK):
             going = self._going(keep)
-            _remove(self.folder, going)
+            remove(self.folder, going)
         return going
 
     # ---- steps ----------------------------------------------------------------------
@@ -261,8 +270,10 @@ class Store:
         try:
             yield
         except NoVersion as error:
-            known = ", ".join(map(str, self.versions())) or "none"
-            raise NoVersion(f"{error}; published versions: {known}") from error
+            raise NoVersion(f"{error}; published versions: {self._known()}") from error
+
+    def _known(self) -> str:
+        return ", ".join(map(str, self.versions())) or "none"
 
     def _going(self, keep: int) -> list[int]:
         """The versions that pruning removes."""
@@ -278,13 +289,38 @@ class Store:
             yield self.previous()
 
 
-def open_store(models: Path, name: str, trusted_keys: Sequence[str] = ()) -> Store:
-    """The store in the folder `models`; with keys, it opens only versions that they signed."""
-    if not trusted_keys:
-        return Store(models, name)
-    from contract import signature  # loads `cryptography`, which is optional
+def open_store(
+    models: Location, name: str, trusted_keys: Sequence[str] = (), access: Access | None = None
+) -> Store:
+    """The store at `models`; with keys, it opens only versions that they signed.
 
-    return Store(models, name, signature.trust(trusted_keys))
+    `access` is for a store in a bucket, None: as the environment says. Raises a StoreError.
+    """
+    trust = None
+    if trusted_keys:
+        from contract import signature  # loads `cryptography`, which is optional
+
+        trust = signature.trust(trusted_keys)
+    if isinstance(models, Path):
+        return Store(models, name, trust)
+    from contract.mirror import MirroredStore
+
+    return MirroredStore(models, name, access or access_from_environment(models), trust)
+
+
+def completed(draft: Path, card: ModelCard, sign: "Sign | None") -> ModelCard:
+    """Write the card of a draft, with the hashes of its files, and the signature."""
+    files = {}
+    for path in sorted(draft.iterdir()):
+        files[path.name] = facts_of(path)  # first, because it rejects all but regular files
+        sync(path)
+    content = card.model_copy(update={"files": files}).to_json().encode()
+    card = ModelCard.from_json(content)  # as readers will parse it
+    write_through(draft / CARD, content)
+    if sign:
+        write_through(draft / SIGNATURE, sign(content))
+    sync(draft)
+    return card
 
 
 def keys_of(text: str | None) -> tuple[str, ...]:
@@ -302,7 +338,7 @@ def keys_of(text: str | None) -> tuple[str, ...]:
     return keys
 
 
-def _remove(folder: Path, numbers: Iterable[int]) -> None:
+def remove(folder: Path, numbers: Iterable[int]) -> None:
     """Remove versions: a rename hides each one as a whole first. Leftovers are removed too."""
     for number in numbers:
         (folder / str(number)).rename(folder / f"{PRUNED}{number}-{secrets.token_hex(4)}")

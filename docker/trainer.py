@@ -11,9 +11,9 @@ step; the exit codes are those of training and export.
 import logging
 import os
 import sys
-from pathlib import Path
 
 from contract.errors import NoVersion, StoreError
+from contract.location import location_of
 from contract.store import open_store
 
 
@@ -43,9 +43,9 @@ def main(words: list[str]) -> int:
 def _current() -> str:
     """The folder of the version that would be served, or None."""
     models, name = os.environ["DIGITSERVE_MODELS"], os.environ.get("DIGITSERVE_MODEL", "digits")
-    store = open_store(Path(models), name)
+    store = open_store(location_of(models), name)
     try:
-        return str(store.folder / str(store.current()))
+        return f"{store.place}/{store.current()}"
     except NoVersion:
         return ""
 

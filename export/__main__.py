@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from contract import report
 from contract.errors import NotConfirmed, StoreError
-from contract.store import keys_of, open_store
+from contract.store import Store, keys_of, open_store
 from contract.version import Version
 from export.arguments import import_parser, run_parser, source_of
 from export.artifacts import BadGraph
@@ -77,9 +77,10 @@ def _reason(error: OSError) -> str:
 def _export(words: list[str]) -> None:
     arguments = run_parser(__doc__, os.environ).parse_args(words)
     run = _run(arguments)
+    store = open_store(arguments.models, arguments.name, _trusted_keys())
     version = export(
         run,
-        open_store(arguments.models, arguments.name, _trusted_keys()),
+        store,
         artifacts=arguments.artifacts,
         opset=arguments.opset,
         sign=_signer(arguments.signing_key),
@@ -91,7 +92,7 @@ def _export(words: list[str]) -> None:
     log(report.accepted(version.card))
     if version.card.gate:
         log(report.gate(version.card.gate))
-    _log_published(version, activated=arguments.activate)
+    _log_published(store, version, activated=arguments.activate)
 
 
 def _run(arguments: Namespace) -> Run:
@@ -108,9 +109,10 @@ def _run(arguments: Namespace) -> Run:
 
 def _import(words: list[str]) -> None:
     arguments = import_parser(os.environ).parse_args(words)
+    store = open_store(arguments.models, arguments.name, _trusted_keys())
     version = import_model(
         source_of(arguments),
-        open_store(arguments.models, arguments.name, _trusted_keys()),
+        store,
         artifacts=arguments.artifacts,
         sign=_signer(arguments.signing_key),
         activate=arguments.activate,
@@ -123,7 +125,7 @@ def _import(words: list[str]) -> None:
         log(f"Accuracy {card.evaluation.accuracy:.2%}, {error}")
     for title, sentences in (("Proven", card.imported.proven), ("Unknown", card.imported.unknown)):
         log("\n".join([f"{title}:", *(f"  {sentence}" for sentence in sentences)]))
-    _log_published(version, activated=arguments.activate)
+    _log_published(store, version, activated=arguments.activate)
     serve = f"DIGITSERVE_MODEL={card.name}"
     if arguments.models == Path("models"):
         log(f"Serve it: {serve} make serve, or {serve} python -m service")
@@ -131,9 +133,9 @@ def _import(words: list[str]) -> None:
         log(f"Serve it: DIGITSERVE_MODELS={arguments.models} {serve} python -m service")
 
 
-def _log_published(version: Version, *, activated: bool) -> None:
+def _log_published(store: Store, version: Version, *, activated: bool) -> None:
     now = ", which is now the current version" if activated else ", not made current"
-    log(f"Published {version.folder}{now}")
+    log(f"Published {store.place}/{version.number}{now}")
 
 
 def _trusted_keys() -> tuple[str, ...]:

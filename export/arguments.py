@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from contract.card import Interpolation
+from contract.location import location_of
 from export.artifacts import ARTIFACTS, OPSET, OPSETS
 from export.importing import IMPORTED
 from export.onnx_wrapping import Scaling
@@ -210,8 +211,13 @@ def _add_artifacts(
 
 
 def _add_publishing(parser: ArgumentParser, environment: Mapping[str, str]) -> None:
-    models = Path(environment.get("DIGITSERVE_MODELS", "models"))
-    parser.add_argument("--models", type=Path, metavar="DIR", default=models)
+    parser.add_argument(
+        "--models",
+        type=location_of,
+        metavar="STORE",
+        default=environment.get("DIGITSERVE_MODELS") or "models",
+        help="a folder, or s3://bucket/prefix (also gs://, az://); default: DIGITSERVE_MODELS",
+    )
     key = environment.get("DIGITSERVE_SIGNING_KEY")
     parser.add_argument(
         "--signing-key",

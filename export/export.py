@@ -182,19 +182,18 @@ def log(line: str) -> None:
 
 def make_current(store: Store, version: Version) -> None:
     """Raises NotActivated if it stays as it is, also because the version is worse."""
+    place = f"{store.place}/{version.number}"
     try:
         for warning in activation.activate(store, version.number).warnings:
             log(f"Warning: {warning}")
     except WorseVersion as error:
         advice = f"python -m contract activate {version.number} --force makes it current"
-        raise NotActivated(
-            f"{version.folder} is published but not current: {error} {advice}"
-        ) from error
+        raise NotActivated(f"{place} is published but not current: {error} {advice}") from error
     except (OSError, StoreError) as error:
-        raise NotActivated(f"{version.folder} is published but not current: {error}") from error
+        raise NotActivated(f"{place} is published but not current: {error}") from error
     except KeyboardInterrupt as error:
         advice = "python -m contract list shows whether it is current"
-        raise NotActivated(f"stopped; {version.folder} is published, {advice}") from error
+        raise NotActivated(f"stopped; {place} is published, {advice}") from error
 
 
 def _check_reference(

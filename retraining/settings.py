@@ -8,6 +8,7 @@ from pathlib import Path
 
 from contract.errors import StoreError
 from contract.jobs import check_database
+from contract.location import BadLocation, Location, location_of
 from contract.store import Store, keys_of, open_store
 
 GB = 10**9  # bytes
@@ -22,7 +23,7 @@ class Settings:
     jobs: str = field(repr=False)  # URL of the database, which may hold a password
     name: str = field(default_factory=socket.gethostname)  # of this worker, the same at each start
     runs: Path = Path("runs")
-    models: Path = Path("models")
+    models: Location = Path("models")
     model: str = "digits"
     corrections: Path | None = None  # folder of the accepted corrections of users
     keep_runs: int = 20  # newest runs of jobs that are not pruned
@@ -50,7 +51,7 @@ def from_environment() -> dict[str, object]:
     given: dict[str, object] = {
         "jobs": jobs,
         "runs": Path(variables.get("DIGITSERVE_RUNS") or "runs"),
-        "models": Path(variables.get("DIGITSERVE_MODELS") or "models"),
+        "models": _location(variables.get("DIGITSERVE_MODELS") or "models"),
         "model": variables.get("DIGITSERVE_MODEL") or "digits",
         "corrections": Path(feedback) / "accepted" if feedback else None,
         "environment": variables,
@@ -64,3 +65,10 @@ def from_environment() -> dict[str, object]:
     except StoreError as error:
         raise BadSettings(str(error)) from error
     return given
+
+
+def _location(text: str) -> Location:
+    try:
+        return location_of(text)
+    except BadLocation as error:
+        raise BadSettings(f"DIGITSERVE_MODELS: {error}") from error

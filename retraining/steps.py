@@ -308,7 +308,7 @@ def _published(job: Job, store: Store) -> tuple[int, Gate | None]:
     """The job's newest version, or the newest that was compared with the current one."""
     found = [(number, store.card(number).gate) for number in store.of_job(job.id)]
     if not found:
-        raise Failed(f"export ended without an error, but {store.folder} has no version of the job")
+        raise Failed(f"export ended without an error, but {store.place} has no version of the job")
     try:
         current = store.current()
     except NoVersion:

@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import Route
 
 from contract.card import ModelCard
+from contract.mirror import MirroredStore
 from contract.store import open_store
 from service.api.health import answer_with_problems, probes, routes
 from service.api.live.stream import Live, live_routes
@@ -47,6 +48,7 @@ from service.http.gateway import Gateway
 from service.http.methods import Methods
 from service.http.offload import Offload
 from service.lifecycle import Life
+from service.models.bucket_status import BucketStatus
 from service.models.load_limits import load_watch
 from service.models.loading import Model, load
 from service.models.manager import ModelManager
@@ -93,7 +95,8 @@ def build(
     metrics, life = Metrics(memory), Life()
     allow_connections(settings.max_connections)
     tracing = tracing_of(settings, metrics, slot)
-    store = open_store(settings.models, settings.model, settings.trusted_keys)
+    store = open_store(settings.models, settings.model, settings.trusted_keys, settings.access)
+    bucket = BucketStatus(store, metrics) if isinstance(store, MirroredStore) else None
     check_store(store, version, settings)
     model = load(store, version, settings, load_watch(report_failure))
     card = model.card
@@ -109,7 +112,7 @@ def build(
         model.engine.max_batch,
         model.seconds,
     )
-    serving = ModelManager(store, model, settings, metrics)
+    serving = ModelManager(store, model, settings, metrics, bucket)
     peers, statistics = Peers(serving, metrics, slot, send), Statistics(settings, memory)
     app = create_app(serving, settings, metrics, life, peers, statistics, tracing)
     keep_access_log(app, settings, log_handler)

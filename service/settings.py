@@ -27,6 +27,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.cgroup import available_cores
 from contract.jobs import check_database
+from contract.location import Location, location_of
+from contract.settings import Access, allows_http, default_cache
 from contract.store import NAME, keys_of
 from service.engine.info import RequestedPrecision, RequestedProvider
 from service.errors import CannotStart
@@ -36,7 +38,7 @@ SECRET_FILES = Path("/run/secrets")  # of Docker; variables override them
 # Of a default that depends on other settings, where one of those is wrong and named already.
 NOT_CALLED = "default_factory_not_called"
 # Never shown: a wrong address may hold one.
-SECRETS = {"admin_token", "api_keys", "otlp_endpoint", "jobs"}
+SECRETS = {"admin_token", "api_keys", "otlp_endpoint", "jobs", "models"}
 SHORTEST_SECRET, LONGEST_SECRET = 16, 1024  # characters
 
 UNIX = "unix"  # as a trusted proxy: every peer of DIGITSERVE_UDS
@@ -131,7 +133,16 @@ class Settings(BaseSettings):
         description="all replicas, as service:8000, a name with an address for each, or several "
         "names separated by commas; /v1/live and the page then sum over them; unset: none",
     )
-    models: Path = Field(Path("models"), description="the model store")
+    models: Annotated[Location, NoDecode, BeforeValidator(location_of)] = Field(
+        Path("models"),
+        description="the model store: a folder, s3://bucket/prefix, gs://bucket/prefix or "
+        "az://container/prefix",
+    )
+    models_cache: Path | None = Field(
+        None,
+        description="folder for copies of versions, if the store is no folder; unset: "
+        "~/.cache/digitserve",
+    )
     model: str = Field("digits", pattern=NAME, description="name of the model in the store")
     provider: RequestedProvider = Field(
         "auto", description="auto, cpu, cuda or tensorrt; auto: cuda where it works, else cpu"
@@ -403,6 +414,25 @@ class Settings(BaseSettings):
         So many are also kept by all requests that are being decoded, and by all that are compared.
         """
         return self.max_queue_bytes // 4
+
+    @property
+    def access(self) -> Access | None:
+        """To the bucket of the model store; None: it is a folder."""
+        if isinstance(self.models, Path):
+            return None
+        return Access(
+            cache=self.models_cache or default_cache(),
+            timeout=self.store_timeout,
+            allow_http=allows_http(self.models),
+            serve_cached=True,
+        )
+
+    @property
+    def versions(self) -> Path:
+        """The folder of the model's versions, or of the copies of them."""
+        if isinstance(self.models, Path):
+            return self.models / self.model
+        return self.models.copies_in(self.models_cache or default_cache()) / self.model
 
     @classmethod
     def from_environment(cls) -> Self:

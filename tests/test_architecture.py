@@ -13,8 +13,9 @@ ROOT = Path(__file__).parent.parent
 
 # package: everything besides itself and the standard library that it may import
 MAY_IMPORT = {
-    # lazily: cryptography where versions are signed, dbos and sqlalchemy in job_*
-    "contract": {"cryptography", "dbos", "pydantic", "sqlalchemy"},
+    # lazily: cryptography where versions are signed, dbos and sqlalchemy in job_*, obstore in
+    # bucket
+    "contract": {"cryptography", "dbos", "obstore", "pydantic", "sqlalchemy"},
     "preprocessing": {"PIL", "contract", "cv2", "numpy"},
     # optuna and its sqlalchemy only in sweep, which only that command imports
     "training": {
@@ -113,6 +114,19 @@ def test_only_the_database_of_jobs_and_the_worker_import_dbos() -> None:
 def test_optuna_is_imported_only_where_a_sweep_is_run() -> None:
     """Its packages are optional."""
     code = "import sys, training.__main__; sys.exit('optuna' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_only_the_bucket_imports_obstore_and_only_for_stores_in_buckets() -> None:
+    """It is optional."""
+    users = {
+        source.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for source in (ROOT / package).rglob("*.py")
+        if "obstore" in {name.partition(".")[0] for name in imports_in(source)}
+    }
+    assert users == {"contract/bucket.py"}
+    code = "import sys, service.app, contract.__main__; sys.exit('obstore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

@@ -13,6 +13,7 @@ from service.engine.info import Fallback
 from service.lifecycle import Life
 from service.memory.budget import MemoryBudget
 from service.models.manager import ModelManager
+from service.models.store_reads import without_paths
 from service.retraining.jobs import Jobs
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
@@ -96,9 +97,16 @@ class SeriesStatus(BaseModel):
     names: list[str] = Field(description="the first of those of the worker that answers")
 
 
+class BucketStatus(BaseModel):
+    reachable: bool = Field(description="whether the last read of `current` succeeded")
+    reason: str | None = Field(description="why it did not; what serves goes on")
+    last_sync: str | None = Field(description="when one succeeded; null: not since the start")
+
+
 class StoreStatus(BaseModel):
     answers: bool = Field(description="whether reads of the model store end in time")
     stuck_reads: int = Field(description="that did not end by their deadline and go on")
+    bucket: BucketStatus | None = Field(description="null: the store is a folder")
 
 
 class RetrainingStatus(BaseModel):
@@ -176,7 +184,7 @@ def status_of(
         ),
         previous=PreviousModel(version=str(previous.number)) if previous else None,
         last_swap=LastSwap.model_validate(swap) if swap else None,
-        store=StoreStatus(answers=not serving.stuck_reads, stuck_reads=serving.stuck_reads),
+        store=_store(serving),
         feedback=settings.feedback is not None,
         provider=model.engine.provider,
         provider_fallback=info.provider_fell_back,
@@ -198,3 +206,12 @@ def status_of(
         draining=life.draining,
         uptime_seconds=time.monotonic() - life.began,
     )
+
+
+def _store(serving: ModelManager) -> StoreStatus:
+    bucket, stuck = serving.bucket, serving.stuck_reads
+    status = None
+    if bucket is not None:
+        reason = without_paths(bucket.error, serving.store) if bucket.error else None
+        status = BucketStatus(reachable=reason is None, reason=reason, last_sync=bucket.last_sync)
+    return StoreStatus(answers=not stuck, stuck_reads=stuck, bucket=status)

@@ -24,8 +24,9 @@ import onnxruntime
 
 from contract.cgroup import available_cores
 from contract.errors import StoreError
+from contract.location import location_of
 from contract.provenance import processor
-from contract.store import Store
+from contract.store import open_store
 from contract.version import Version
 from service.engine.engine import Engine
 from service.engine.info import ExecutionMode, Precision, Provider, RequestedProvider
@@ -105,7 +106,7 @@ class Cell:
 def main(words: list[str] | None = None) -> int:
     options = _arguments(words)
     try:
-        version = Store(options.models, options.model).open(options.version)
+        version = open_store(options.models, options.model).open(options.version)
         engines, left_out = _engines(version, options)
     except (StoreError, EngineRefused) as error:
         print(f"service.engine.benchmark: {error}", file=sys.stderr)
@@ -127,7 +128,7 @@ def main(words: list[str] | None = None) -> int:
 
 def _arguments(words: list[str] | None) -> Namespace:
     parser = ArgumentParser("python -m service.engine.benchmark", description=__doc__)
-    parser.add_argument("--models", type=Path, metavar="DIR", default=Path("models"))
+    parser.add_argument("--models", type=location_of, metavar="STORE", default=Path("models"))
     parser.add_argument("--model", default="digits", help="its name; default: digits")
     parser.add_argument("--version", type=int, metavar="N", help="default: the current one")
     parser.add_argument("--provider", choices=get_args(RequestedProvider), default="auto")

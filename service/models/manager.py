@@ -16,6 +16,7 @@ free memory is short: then it is unloaded, also before another one is loaded.
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -32,6 +33,7 @@ from service.errors import Problem
 from service.lifecycle import DaemonExecutor
 from service.memory.budget import shortage
 from service.models.backoff import Backoff
+from service.models.bucket_status import BucketStatus
 from service.models.load_limits import seconds_of
 from service.models.loading import Gate, GateFailed, Model, check, load, verify
 from service.models.preflight import Preflight
@@ -85,8 +87,16 @@ class Activated(NamedTuple):
 
 
 class ModelManager:
-    def __init__(self, store: Store, model: Model, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        model: Model,
+        settings: Settings,
+        metrics: Metrics,
+        bucket: BucketStatus | None = None,
+    ) -> None:
         self.store = store
+        self.bucket = bucket  # None: the store is a folder
         self.model = model  # what answers; read from the batcher's thread, once a batch
         self.previous: Model | None = None  # loaded and warm
         self.last_swap: Swap | None = None
@@ -111,6 +121,7 @@ class ModelManager:
         self._begin_series(model)
         metrics.before_scrape.append(lambda: metrics.store_reads_stuck.set(self.stuck_reads))
         self._announce()
+        self._keep_copies()
 
     @property
     def stuck_reads(self) -> int:
@@ -161,7 +172,9 @@ class ModelManager:
     async def follow(self) -> None:
         """Serve whichever version is current in the store, until cancelled."""
         while self._settings.watch_seconds:
-            await asyncio.sleep(self._settings.watch_seconds)
+            # Replicas that started together do not all look at once.
+            jitter = random.uniform(0.8, 1.2)  # noqa: S311
+            await asyncio.sleep(self._settings.watch_seconds * jitter)
             await self._reload_or_log()
 
     async def reload(self) -> None:
@@ -283,6 +296,7 @@ class ModelManager:
             self._swapped(before.number, time.perf_counter() - began)
             # A session ends its threads when it goes: not on the event loop.
             self._thread.submit(gone.clear)
+            self._keep_copies()
             for callback in self.when_swapped:
                 callback()
         return model
@@ -372,6 +386,12 @@ class ModelManager:
                 result,
                 reason,
             )
+
+    def _keep_copies(self) -> None:
+        """Have the bucket's versions in the cache that a restart or a rollback needs."""
+        if self.bucket is not None:
+            previous = self.previous.number if self.previous is not None else None
+            self._thread.submit(self.bucket.serves, self.model.number, previous)
 
     def _note(self, swap: Swap) -> None:
         self.last_swap = swap

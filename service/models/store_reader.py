@@ -19,8 +19,7 @@ import orjson
 
 from contract.card import Gate, ModelCard
 from contract.errors import BrokenVersion, NoVersion, StoreError
-from contract.store import Store
-from contract.version import CARD, read_file
+from contract.store import Stamp, Store
 from service.errors import Problem
 from service.models.store_reads import StoreReads, store_problem, without_paths
 from service.problem_types.versions import (
@@ -33,7 +32,6 @@ from service.problem_types.versions import (
 IMAGE, DOCUMENT = ".png", ".json"
 SHOWN = (IMAGE, DOCUMENT)  # how files end that are for people: never networks
 T = TypeVar("T")
-Stamp = tuple[int, int, int]  # of a file: another one if it was replaced or written to
 
 
 class VersionSummary(NamedTuple):
@@ -45,15 +43,6 @@ class VersionSummary(NamedTuple):
     accuracy: float | None = None  # on the test set, 0..1; None: unknown
     gate: Gate | None = None
     broken: str | None = None  # why the card cannot be read
-
-
-def stamp_of(store: Store, number: int) -> Stamp | None:
-    """Of a version's card; None if it is missing or cannot be accessed."""
-    try:
-        found = (store.folder / str(number) / CARD).stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 class StoreReader:
@@ -115,7 +104,7 @@ class StoreReader:
 
     def _facts(self, number: int) -> tuple[datetime, float | None, Gate | None]:
         """When a version was made, its accuracy, and how it was judged."""
-        stamp = stamp_of(self._store, number)
+        stamp = self._store.stamp(number)
         known = self._known.get(number)
         if known is not None and known[0] == stamp:
             return known[1:]
@@ -133,7 +122,7 @@ class StoreReader:
             there = ", ".join(shown) or "none"
             detail = f"version {number} shows no file {name[:64]!r}; there are {there}"
             raise Problem(NO_SUCH_FILE, detail)
-        content = read_file(self._store.folder / str(number), card, name)
+        content = self._store.read(number, card, name)
         if name.endswith(DOCUMENT):
             try:
                 content = public_document(content)

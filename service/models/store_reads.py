@@ -154,7 +154,7 @@ def check_store(store: Store, number: int | None, settings: Settings) -> None:
     reading.join(settings.store_timeout)
     if reading.is_alive():
         raise StoreHangs(
-            f"the model store {store.folder} did not answer within {settings.store_timeout:g} s "
+            f"the model store {store.place} did not answer within {settings.store_timeout:g} s "
             "(DIGITSERVE_STORE_TIMEOUT): see that the disk or file server of DIGITSERVE_MODELS "
             "answers",
             settings.store_timeout,
@@ -173,7 +173,9 @@ def store_problem(error: Exception, store: Store, kind: ProblemType = STORE_UNRE
     return Problem(kind, without_paths(error, store), headers=headers)
 
 
-def without_paths(reason: Exception, store: Store) -> str:
+def without_paths(reason: Exception | str, store: Store) -> str:
     """The reason without the paths of the store, which are for the log alone."""
-    folder, name = str(store.folder), store.folder.name
-    return str(reason).replace(f"{folder}/", "").replace(folder, name)
+    text, name = str(reason), store.folder.name
+    for place in {str(store.folder), store.place}:
+        text = text.replace(f"{place}/", "").replace(place, name)
+    return text

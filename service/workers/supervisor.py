@@ -174,8 +174,8 @@ class Supervisor:
         MemoryBudget.of(self._settings, self._slots.all[0].state.image_bytes).log()
         for slot in self._slots.all:
             self._slots.listens(slot)
-        model = self._settings.models / self._settings.model
-        say_ready(url_of(self._slots.all[0].listener), model / str(self._version) / SAMPLE)
+        sample = self._settings.versions / str(self._version) / SAMPLE
+        say_ready(url_of(self._slots.all[0].listener), sample)
 
     async def _watch(self) -> None:
         counts = STREAMS.counts

@@ -17,7 +17,13 @@ SERVICES = {
 ONCE = {"trainer", "locust", "locust-worker", "sbom"}  # they exit by themselves
 # Variables of OpenTelemetry, the first of which contains a secret.
 OF_TRACES = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"}
-OF_THE_IMAGE = {"host", "port", "uds", "models"}  # the image and the compose file agree on these
+# Of the provider of a bucket.
+OF_BUCKETS = {
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
+    "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY", "GOOGLE_SERVICE_ACCOUNT_KEY",
+}  # fmt: skip
+OF_THE_IMAGE = {"host", "port", "uds"}  # the image and the compose file agree on these
 
 
 def config(*files: str, **settings: str) -> Any:
@@ -110,7 +116,7 @@ def test_a_stop_allows_for_the_drain_and_the_last_request(services: Any) -> None
 
 def test_every_setting_of_the_service_can_be_set(services: Any) -> None:
     reported = set(services["service"]["environment"])
-    assert reported - OF_TRACES == {
+    assert reported - OF_TRACES - OF_BUCKETS == {
         PREFIX + name.upper() for name in Settings.model_fields if name not in OF_THE_IMAGE
     }
 
@@ -124,6 +130,8 @@ def test_no_service_gets_the_secrets_of_another(services: Any) -> None:
         reported = set(service.get("environment") or {})
         assert ("GF_SECURITY_ADMIN_PASSWORD" in reported) == (name == "grafana")
         assert ("DIGITSERVE_ADMIN_TOKEN" in reported) == (name == "service")
+        uses_the_store = name in ("trainer", "service", "retraining")
+        assert reported >= OF_BUCKETS if uses_the_store else not OF_BUCKETS & reported
         assert ("API_KEY" in reported) == (name == "locust-worker")
         assert ("OTEL_EXPORTER_OTLP_HEADERS" in reported) == (name == "service")
 

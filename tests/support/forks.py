@@ -28,8 +28,8 @@ MODULES = [
     *("service.single", "service.workers.supervisor", "fastapi.openapi.models", "pydantic.v1"),
     *("cryptography.hazmat.primitives.asymmetric.ed25519", "multipart", "uvloop"),
 ]
-# Besides settings: what pytest and PyTorch set in the process of the tests.
-OURS = ("DIGITSERVE_", "PYTEST_CURRENT_TEST", "KMP_")
+# Settings, those of a bucket too, and what pytest and PyTorch set in the process of the tests.
+OURS = ("DIGITSERVE_", "AWS_", "PYTEST_CURRENT_TEST", "KMP_")
 ROOT = Path(__file__).parent.parent.parent
 
 

@@ -33,7 +33,7 @@ class Service(Program):
     _scraped = -math.inf  # when /metrics was last read by a `client`, in time.monotonic()
     stderr = subprocess.STDOUT  # the stream with messages for people, such as errors at start
 
-    def __init__(self, models: Path, **settings: object) -> None:
+    def __init__(self, models: Path | str, **settings: object) -> None:
         variables = {f"DIGITSERVE_{name.upper()}": str(value) for name, value in settings.items()}
         super().__init__(
             self.command,
@@ -60,7 +60,7 @@ class Service(Program):
 
     @classmethod
     @contextmanager
-    def started(cls, models: Path, **settings: object) -> Iterator[Self]:
+    def started(cls, models: Path | str, **settings: object) -> Iterator[Self]:
         """A service that is ready; it is stopped with the block."""
         with cls(models, **settings).while_ready() as service:
             yield service

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from contract.errors import NoVersion, StoreError
+from contract.store import Stamp
 from service.batching.interface import QueueFull
 from service.errors import Problem
 from service.http.auth import Access
@@ -26,7 +27,6 @@ from service.memory.budget import shortage
 from service.models.loading import GateFailed, Model, load
 from service.models.manager import ModelManager
 from service.models.preflight import Preflight
-from service.models.store_reader import Stamp, stamp_of
 from service.models.store_reads import store_problem, without_paths
 from service.problem_types.versions import NO_SUCH_VERSION, NOT_ENOUGH_MEMORY, VERSION_REPLACED
 from service.settings import Settings
@@ -155,7 +155,7 @@ class SecondaryModel:
             self._used = time.monotonic()
 
     def _other_model(self, number: int) -> Model:
-        stamp, loaded = stamp_of(self._serving.store, number), self._loaded
+        stamp, loaded = self._serving.store.stamp(number), self._loaded
         if loaded is not None and (loaded[0].number, loaded[1]) == (number, stamp):
             return loaded[0]
         del loaded  # or it would stay in memory beside the new one

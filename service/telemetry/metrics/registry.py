@@ -186,6 +186,12 @@ class Metrics:
             "store_reads_stuck",
             "Reads of the model store still running after their deadline",
         )
+        self.store_sync = counter(
+            "store_sync", "Reads of `current` in a bucket: ok, unreachable or denied", "result"
+        )
+        self.store_last_sync = fact(
+            "store_last_sync_timestamp_seconds", "When `current` was read last from a bucket"
+        )
         self.native_messages = fact(
             "native_messages",
             "Lines that native libraries wrote to stdout or stderr",

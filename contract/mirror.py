@@ -1,0 +1,402 @@
+"""The model store in a bucket, and the folder into which it copies the versions that are opened.
+
+    s3://bucket/prefix/digits/3/card.json     the same files as in a folder, see `store`
+                              3/.reserved     taken by the program that publishes version 3
+                              current         see `remote_current`
+                              history/...
+    ~/.cache/digitserve/s3/bucket/prefix/digits/3/   the copy: a model store in a folder
+
+A number is reserved first, then the files are written, and the card last: without it, readers see
+no version. A copy is made as a draft, every hash is compared with the card, and a rename makes it a
+version. Programs that share the cache make one copy. A damaged copy is made again.
+
+The bucket has no locks. `activate` looks whether the version is still there once it is current, and
+`prune` restores a card if its version has become current meanwhile: one of the two notices.
+"""
+
+import errno
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contract.bucket import Bucket
+from contract.card import BadCard, ModelCard, NewerCard
+from contract.current import CURRENT, NUMBER, Action, Current, Switch
+from contract.errors import (
+    BrokenVersion,
+    MissingObject,
+    Moved,
+    NewerVersion,
+    NoModel,
+    NoVersion,
+    StoreError,
+    Unreachable,
+    Untrusted,
+)
+from contract.files import locked, replace_together, write_through
+from contract.location import ObjectUrl
+from contract.remote_current import RemoteCurrent, State
+from contract.settings import Access
+from contract.store import ABANDONED, LOCK, Stamp, Store, completed, remove
+from contract.version import (
+    CARD,
+    LARGEST_CARD,
+    SIGNATURE,
+    Version,
+    check_version,
+    open_version,
+    read_card,
+    signature_of,
+)
+
+if TYPE_CHECKING:  # `cryptography` is optional
+    from contract.signature import Sign, Trust
+
+RESERVED = ".reserved"
+COPYING = ".lock-copy"  # held while a version is copied into the cache
+PATIENCE = 600.0  # seconds to wait for another program that copies
+PARALLEL = 8  # requests
+# A version that was current within this time is not pruned: a replica may still be copying it.
+GRACE = timedelta(hours=1)
+RECENT = 600.0  # seconds for which a copy stays in the cache, as another worker may load it
+
+
+class MirroredStore(Store):
+    """The versions of one model in a bucket. `folder` holds the copies."""
+
+    def __init__(
+        self, url: ObjectUrl, name: str, access: Access, trust: "Trust | None" = None
+    ) -> None:
+        super().__init__(url.copies_in(access.cache), name, trust)
+        self.place = f"{url}/{name}"
+        # Called after each read of `current`, on the thread that read it.
+        self.when_read: Callable[[Unreachable | None], None] = lambda error: None
+        self._url, self._name = url, name
+        self._bucket = Bucket(url, timeout=access.timeout, allow_http=access.allow_http)
+        self._current = self._remote = RemoteCurrent(self._bucket, self.place, name)
+        self._copied = Current(self.folder)  # the version that served from the cache last
+        self._serve_cached = access.serve_cached
+        self._cards: dict[int, bytes] = {}  # cards never change
+
+    # ---- reading ------------------------------------------------------------------------------
+
+    def versions(self) -> list[int]:
+        """Numbers of the published versions, oldest first; without the bucket, those copied."""
+        try:
+            objects = self._objects()
+        except Unreachable:
+            if not self._serve_cached:
+                raise
+            return super().versions()
+        return [number for number, written in objects.items() if CARD in written]
+
+    def current(self) -> int:
+        """The number of the current version.
+
+        Raises NoModel, NoVersion, BrokenVersion, or Unreachable, unless the cache stands in.
+        """
+        try:
+            number = self._remote.number()
+        except Unreachable as error:
+            self.when_read(error)
+            if self._serve_cached and (copied := self._last_served()) is not None:
+                return copied
+            raise
+        except NoVersion as error:
+            raise NoModel(f"{error}: {self.others()}") from error
+        self.when_read(None)
+        return number
+
+    def others(self) -> str:
+        others = [each for each in self._bucket.folders("") if each != self._name]
+        if not others or self._name in self._bucket.folders(""):
+            return "export a version (make export), or activate one that is there"
+        return (
+            f"other models in that store: {', '.join(others)}. Name one of them with "
+            "DIGITSERVE_MODEL or, for python -m contract, --name; or export a version "
+            "(make export)"
+        )
+
+    def card(self, number: int) -> ModelCard:
+        with suppress(NoVersion, BrokenVersion):
+            return read_card(self.folder / str(number))
+        with self._listing_published():
+            return self._parsed(number, self._card(number))
+
+    def stamp(self, number: int) -> Stamp:
+        return 0, 0, 0  # versions in a bucket never change
+
+    def read(self, number: int, card: ModelCard, name: str) -> bytes:
+        if name not in card.files or (self.folder / str(number) / name).exists():
+            return super().read(number, card, name)
+        facts = card.files[name]
+        try:
+            content = self._bucket.get(self._key(number, name), facts.size).content
+        except MissingObject as error:
+            raise BrokenVersion(f"{error}, but it is on the card") from error
+        if (sha256(content).hexdigest(), len(content)) != (facts.sha256, facts.size):
+            raise BrokenVersion(f"{self.place}/{number}/{name} is not the file on its card")
+        return content
+
+    def find(self, number: int) -> None:
+        with self._listing_published():
+            self._fresh_card(number)
+
+    def open(self, number: int | None = None) -> Version:
+        """The version `number`, or else the current one, copied and with every file verified."""
+        if number is None:
+            return super().open()
+        folder = self.folder / str(number)
+        try:
+            return open_version(folder, self._trust)
+        except (NoVersion, BrokenVersion):
+            with self._listing_published():
+                self._copy(number)
+        return open_version(folder, self._trust)
+
+    def check(self, number: int) -> dict[str, str | None]:
+        """As of a folder, of the files in the bucket: each is read."""
+        with self._listing_published():
+            content = self._card(number)
+        card = self._parsed(number, content)
+        with self.draft() as draft:
+            self._copy_card(number, content, draft)
+            for name in card.files:
+                with suppress(MissingObject, BrokenVersion):  # which `check_version` will find
+                    self._bucket.download(self._key(number, name), draft / name, card.files[name])
+            found = check_version(draft, self._trust)
+        here = f"{draft}/"
+        there = f"{self.place}/{number}/"
+        return {name: text and text.replace(here, there) for name, text in found.items()}
+
+    def signature(self, number: int) -> str:
+        with suppress(NoVersion, BrokenVersion):
+            return signature_of(self.folder / str(number), self._trust)
+        with self._listing_published():
+            content = self._card(number)
+        with self.draft() as draft:
+            self._copy_card(number, content, draft)
+            return signature_of(draft, self._trust)
+
+    # ---- writing ------------------------------------------------------------------------------
+
+    def publish(self, draft: Path, card: ModelCard, sign: "Sign | None" = None) -> Version:
+        """Upload a draft as the next version. Readers see either all of it or nothing."""
+        card = completed(draft, card, sign)
+        content = (draft / CARD).read_bytes()
+        number = max([*self._objects(), *(each.after for each in self.history())], default=0)
+        while True:
+            number += 1
+            if self._bucket.create(self._key(number, RESERVED), _now().isoformat().encode()):
+                self._upload(draft, number)
+                if self._bucket.create(self._key(number, CARD), content):
+                    break
+                # A request that was repeated may have failed on its own success.
+                if self._bucket.get(self._key(number, CARD), LARGEST_CARD).content == content:
+                    break
+        self._cards[number] = content
+        folder = self.folder / str(number)
+        with locked(self.folder / COPYING, PATIENCE):
+            remove(self.folder, [number] if folder.exists() else [])
+            draft.rename(folder)
+        return Version(number, folder, card)
+
+    def activate(
+        self, number: int, action: Action = "activate", *, expected: int | None = None
+    ) -> Switch | None:
+        self.open(number)
+        while True:
+            state = self._remote.state()
+            if expected is not None and state.number not in (expected, number):
+                raise Moved(
+                    f"{self.place}: the current version is {state.number} and no longer {expected}"
+                )
+            with suppress(Moved):  # look again
+                return self._switched(state, number, action)
+
+    def rollback(self) -> Switch:
+        state = self._remote.state()
+        number = self.previous()
+        self.open(number)
+        switch = self._switched(state, number, "rollback")
+        assert switch is not None, "`previous` is never the current one"
+        return switch
+
+    def prune(self, keep: int, *, dry: bool = False) -> list[int]:
+        """As in a folder; versions that were current within GRACE stay too."""
+        if keep < 1:
+            raise ValueError("at least one version must be kept")
+        going = self._going(keep)
+        if dry:
+            return going
+        removed = [number for number in going if self._removed(number)]
+        for number, written in self._objects().items():
+            age = _now() - max(written.values())
+            if CARD not in written and age > timedelta(seconds=ABANDONED):
+                self._bucket.delete(self._key(number, name) for name in written)
+        return removed
+
+    # ---- the cache ----------------------------------------------------------------------------
+
+    def keep_copies(self, number: int, previous: int | None) -> None:
+        """Make a copy the one that serves without the bucket; all but these two go in time."""
+        with locked(self.folder / LOCK):
+            replace_together({self.folder / CURRENT: f"{number}\n".encode()})
+        self._make_room({number, previous}, older=RECENT)
+
+    def _last_served(self) -> int | None:
+        with suppress(StoreError):
+            number = self._copied.number()
+            if (self.folder / str(number)).is_dir():
+                return number
+        return None
+
+    def _copy(self, number: int) -> None:
+        """Copy a version into the cache, in place of a copy that is damaged."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder / COPYING, PATIENCE):
+            folder = self.folder / str(number)
+            with suppress(NoVersion, BrokenVersion):
+                open_version(folder, self._trust)
+                return  # another program has just copied it
+            try:
+                self._download(number)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                self._make_room({self._last_served()}, older=0)
+                self._download(number)
+
+    def _download(self, number: int) -> None:
+        content = self._fresh_card(number)
+        card = self._parsed(number, content)
+        with self.draft() as draft:
+            self._copy_card(number, content, draft)
+            self._check_trust(number, content, draft)
+            for name, facts in card.files.items():
+                try:
+                    self._bucket.download(self._key(number, name), draft / name, facts)
+                except MissingObject as error:
+                    raise BrokenVersion(f"{error}, but it is on the card") from error
+            damaged = self.folder / str(number)
+            remove(self.folder, [number] if damaged.exists() else [])
+            draft.rename(damaged)
+
+    def _check_trust(self, number: int, card: bytes, draft: Path) -> None:
+        """Before anything large is copied."""
+        if self._trust:
+            path = draft / SIGNATURE
+            try:
+                self._trust(card, path.read_bytes() if path.exists() else None)
+            except Untrusted as error:
+                raise Untrusted(f"{self.place}/{number}/{CARD} {error}") from error
+
+    def _copy_card(self, number: int, content: bytes, draft: Path) -> None:
+        """The card and its signature, if there is one."""
+        write_through(draft / CARD, content)
+        with suppress(MissingObject):
+            signature = self._bucket.get(self._key(number, SIGNATURE), LARGEST_CARD)
+            write_through(draft / SIGNATURE, signature.content)
+
+    def _make_room(self, stay: Iterable[int | None], *, older: float) -> None:
+        """Remove copies that are older than that many seconds, except for those that `stay`."""
+        with locked(self.folder / LOCK):
+            before = time.time() - older
+            copies = set(super().versions()) - set(stay)
+            with suppress(FileNotFoundError):  # another worker removes it
+                old = [n for n in copies if (self.folder / str(n)).stat().st_mtime < before]
+                remove(self.folder, old)
+
+    # ---- steps --------------------------------------------------------------------------------
+
+    def _key(self, number: int, name: str) -> str:
+        return f"{self._name}/{number}/{name}"
+
+    def _objects(self) -> dict[int, dict[str, datetime]]:
+        """Files of each version and when they were written, by number.
+
+        Also of versions that are being published.
+        """
+        found: dict[int, dict[str, datetime]] = {}
+        for key, written in self._bucket.keys(self._name):
+            _, _, path = key.partition("/")
+            number, _, name = path.partition("/")
+            if re.fullmatch(NUMBER, number):
+                found.setdefault(int(number), {})[name] = written
+        return dict(sorted(found.items()))
+
+    def _known(self) -> str:
+        try:
+            return super()._known()
+        except Unreachable as error:
+            return f"unknown, {error}"
+
+    def _card(self, number: int) -> bytes:
+        if number not in self._cards:
+            self._cards[number] = self._fresh_card(number)
+        return self._cards[number]
+
+    def _fresh_card(self, number: int) -> bytes:
+        try:
+            return self._bucket.get(self._key(number, CARD), LARGEST_CARD).content
+        except MissingObject as error:
+            self._cards.pop(number, None)
+            raise NoVersion(f"{self.place}/{number} does not exist") from error
+
+    def _parsed(self, number: int, content: bytes) -> ModelCard:
+        path = f"{self.place}/{number}/{CARD}"
+        try:
+            return ModelCard.from_json(content)
+        except NewerCard as error:
+            raise NewerVersion(f"{path}: {error}") from error
+        except BadCard as error:
+            raise BrokenVersion(f"{path} is not a model card: {error}") from error
+
+    def _upload(self, draft: Path, number: int) -> None:
+        paths = [path for path in sorted(draft.iterdir()) if path.name != CARD]
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            keys = (self._key(number, path.name) for path in paths)
+            for _ in pool.map(self._bucket.upload, keys, paths):
+                pass
+
+    def _switched(self, state: State, number: int, action: Action) -> Switch | None:
+        switch = self._remote.replace(state, number, action)
+        try:
+            self._fresh_card(number)
+        except NoVersion:  # it was pruned in the same moment
+            if state.number is not None and state.number != number:
+                self._remote.replace(self._remote.state(), state.number, "rollback")
+            raise
+        return switch
+
+    def _needed(self) -> Iterator[int]:
+        yield from super()._needed()
+        for switch in self.history():
+            if _now() - switch.at < GRACE:
+                yield switch.after
+                if switch.before is not None:
+                    yield switch.before
+
+    def _removed(self, number: int) -> bool:
+        """Remove a version, unless it has become current meanwhile; whether it was removed."""
+        try:
+            card = self._fresh_card(number)
+        except NoVersion:  # another program removes it
+            return False
+        self._bucket.delete([self._key(number, CARD)])
+        if self._remote.state().number == number:
+            self._bucket.create(self._key(number, CARD), card)
+            return False
+        self._cards.pop(number, None)
+        self._bucket.delete(key for key, _ in self._bucket.keys(f"{self._name}/{number}"))
+        return True
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

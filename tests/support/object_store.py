@@ -1,0 +1,188 @@
+"""A server with the part of S3's API that the model store uses, in this process.
+
+It can be made to fail: `fault` is called with each request and returns the HTTP status of an error.
+Credentials with another access key than KEY are refused.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from hashlib import md5
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+KEY, SECRET = "the-access-key", "a-secret-that-no-log-shows"
+BUCKET = "bucket"
+
+
+class Asked(NamedTuple):
+    """One request."""
+
+    method: str
+    key: str  # of the object, or the prefix of a listing
+    listing: bool
+    conditional: bool  # If-None-Match on a GET
+
+
+class ObjectServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.objects: dict[str, bytes] = {}
+        self.written: dict[str, float] = {}  # seconds since 1970, for listings
+        self.asked: list[Asked] = []
+        self.fault: Callable[[Asked], int | None] = lambda _: None
+        self.lock = threading.Lock()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which a program uses it."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.server_port}",
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": "us-east-1",
+            "AWS_ALLOW_HTTP": "true",
+        }
+
+    @classmethod
+    @contextmanager
+    def started(cls) -> Iterator["ObjectServer"]:
+        with cls() as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            try:
+                yield server
+            finally:
+                server.shutdown()
+                thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ObjectServer
+
+    def setup(self) -> None:
+        super().setup()
+        self.connection.setsockopt(6, 1, 1)  # TCP_NODELAY
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    do_PUT = do_DELETE = do_POST = do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def _answer(self) -> None:
+        url = urlsplit(self.path)
+        query = parse_qs(url.query, keep_blank_values=True)
+        bucket, _, key = unquote(url.path).strip("/").partition("/")
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        listing = "list-type" in query
+        if listing:
+            key = query.get("prefix", [""])[0]
+        conditional = self.command == "GET" and "if-none-match" in self.headers
+        asked = Asked(self.command, key, listing, conditional)
+        server = self.server
+        with server.lock:
+            server.asked.append(asked)
+        status = server.fault(asked)
+        if status is None and f"Credential={KEY}/" not in self.headers.get("authorization", ""):
+            status = 403
+        if status is not None:
+            return self._send(status, _error("AccessDenied" if status == 403 else "Broken"))
+        if bucket != BUCKET:
+            return self._send(404, _error("NoSuchBucket"))
+        with server.lock:
+            if listing:
+                return self._send(200, self._listed(key, query))
+            getattr(self, f"_{self.command.lower()}")(key, body, query)
+        return None
+
+    def _get(self, key: str, body: bytes, query: dict[str, list[str]]) -> None:
+        content = self.server.objects.get(key)
+        if content is None:
+            return self._send(404, _error("NoSuchKey"))
+        if self.headers.get("if-none-match") == _etag(content):
+            return self._send(304)
+        return self._send(200, content, _etag(content))
+
+    _head = _get
+
+    def _put(self, key: str, body: bytes, query: dict[str, list[str]]) -> None:
+        there = self.server.objects.get(key)
+        wanted = self.headers.get("if-match")
+        if self.headers.get("if-none-match") == "*" and there is not None:
+            return self._send(412, _error("PreconditionFailed"))
+        if wanted is not None and (there is None or _etag(there) != wanted):
+            return self._send(412, _error("PreconditionFailed"))
+        self.server.objects[key] = body
+        return self._send(200, b"", _etag(body))
+
+    def _delete(self, key: str, body: bytes, query: dict[str, list[str]]) -> None:
+        self.server.objects.pop(key, None)
+        self._send(204)
+
+    def _post(self, key: str, body: bytes, query: dict[str, list[str]]) -> None:
+        """Deletion of several objects."""
+        keys = re.findall(rb"<Key>(.*?)</Key>", body)
+        for each in keys:
+            self.server.objects.pop(each.decode(), None)
+        deleted = "".join(f"<Deleted><Key>{each.decode()}</Key></Deleted>" for each in keys)
+        self._send(200, f"<DeleteResult>{deleted}</DeleteResult>".encode())
+
+    def _listed(self, prefix: str, query: dict[str, list[str]]) -> bytes:
+        delimiter = query.get("delimiter", [""])[0]
+        rows, folders = [], []
+        for key, content in sorted(self.server.objects.items()):
+            if not key.startswith(prefix):
+                continue
+            inner = key[len(prefix) :]
+            if delimiter and delimiter in inner:
+                folders.append(prefix + inner.partition(delimiter)[0] + delimiter)
+                continue
+            at = formatdate(self.server.written.get(key), usegmt=True)
+            rows.append(
+                f"<Contents><Key>{escape(key)}</Key><LastModified>{_iso(at)}</LastModified>"
+                f"<Size>{len(content)}</Size><ETag>{escape(_etag(content))}</ETag></Contents>"
+            )
+        shared = "".join(
+            f"<CommonPrefixes><Prefix>{escape(each)}</Prefix></CommonPrefixes>"
+            for each in dict.fromkeys(folders)
+        )
+        count = len(rows) + len(folders)
+        return (
+            f"<ListBucketResult><KeyCount>{count}</KeyCount><IsTruncated>false</IsTruncated>"
+            f"{''.join(rows)}{shared}</ListBucketResult>"
+        ).encode()
+
+    def _send(self, status: int, body: bytes = b"", etag: str | None = None) -> None:
+        self.send_response(status)
+        if etag:
+            self.send_header("ETag", etag)
+            self.send_header("Last-Modified", formatdate(usegmt=True))
+        if status not in (204, 304):
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD" and status not in (204, 304):
+            self.wfile.write(body)
+
+
+def _etag(content: bytes) -> str:
+    return f'"{md5(content).hexdigest()}"'
+
+
+def _error(code: str) -> bytes:
+    return f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
+
+
+def _iso(at: str) -> str:
+    from email.utils import parsedate_to_datetime
+
+    return parsedate_to_datetime(at).strftime("%Y-%m-%dT%H:%M:%S.000Z")
