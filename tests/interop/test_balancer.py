@@ -294,6 +294,13 @@ def test_an_id_that_the_service_accepts_is_kept(balancer: Balancer, given: str, 
     assert (answer.headers["X-Request-ID"] == given) == kept
 
 
+def test_ids_of_a_request_that_has_several_are_replaced(balancer: Balancer) -> None:
+    ids = [("X-Request-ID", "mine"), ("X-Request-ID", '"quoted"')]
+    answer = fetch.get(f"{balancer.url}/metrics", headers=ids)
+    assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
+    assert answer.headers["X-Request-ID"] not in ("mine", '"quoted"')
+
+
 def test_the_service_logs_the_address_of_the_client(replicas: Replicas, balancer: Balancer) -> None:
     transport = httpx2.HTTPTransport(local_address="127.0.0.2", verify=False)
     with httpx2.Client(base_url=balancer.url, transport=transport) as client:
