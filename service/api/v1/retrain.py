@@ -20,7 +20,7 @@ from service.api.json_requests import BAD_REQUEST, documented, read_request
 from service.api.schemas import refusals
 from service.api.switching import NOT_ADMIN
 from service.api.v1.admin import Activation
-from service.api.v1.job_events import ID, JobStream, JobStreams, chunks, position_of
+from service.api.v1.job_events import ID, JobStream, JobStreams, SharedReads, chunks, position_of
 from service.api.v1.judged import Comparison, comparison_of
 from service.errors import Problem
 from service.http.body import while_connected
@@ -72,6 +72,7 @@ def retrain_routes(
     settings: Settings,
     admin: Callable[..., None],
 ) -> APIRouter:
+    shared = SharedReads(jobs)
     router = APIRouter(prefix="/v1/retrain", tags=["retraining"], dependencies=[Depends(admin)])
 
     @router.post(
@@ -135,7 +136,7 @@ def retrain_routes(
         streams.check_room()
         first = await jobs.events(job_id, position)
         return JobStream(
-            streams, chunks(job_id, jobs, position, first, ended=lambda: streams.draining)
+            streams, chunks(job_id, shared, position, first, ended=lambda: streams.draining)
         )
 
     @router.get(

@@ -15,7 +15,7 @@ from contract.jobs import Found, Job, Position, Request
 from contract.store import Store
 from contract.version import Version
 from service.api.live.stream import RETRY
-from service.api.v1.job_events import COMMENT, chunks
+from service.api.v1.job_events import COMMENT, SharedReads, chunks
 from tests.support.jobs import NOW, ScriptedWorker
 from tests.support.problems import refusal
 from tests.support.program import PATIENCE
@@ -225,3 +225,31 @@ def test_the_stream_ends_when_the_service_drains() -> None:
 
     begin, job = anyio.run(received)
     assert (begin, b'"state":"queued"' in job) == (RETRY, True)
+
+
+def test_streams_at_the_same_position_share_a_read() -> None:
+    """Also with one that disconnects; another position, and a later time, have their own."""
+    reads: list[Position] = []
+    goes_on = anyio.Event()
+
+    class Slow:
+        async def events(self, job_id: str, since: Position) -> Found:
+            reads.append(since)
+            await goes_on.wait()
+            return Found([])
+
+    async def read() -> None:
+        shared = SharedReads(Slow(), shared=0)
+        async with anyio.create_task_group() as streams:
+            with anyio.move_on_after(0):
+                await shared.events("job", Position(1))
+            for position in (Position(1), Position(1), Position(2)):
+                streams.start_soon(shared.events, "job", position)
+            await anyio.wait_all_tasks_blocked()
+            goes_on.set()
+        assert reads == [Position(1), Position(2)]
+        await anyio.sleep(0.01)
+        await shared.events("job", Position(1))
+        assert reads == [Position(1), Position(2), Position(1)]
+
+    anyio.run(read)
