@@ -1,6 +1,7 @@
 """Hosts for the tests of this folder, which need root: `make test-scale`."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def figures(pytestconfig: pytest.Config) -> Iterator[Figures]:
 @pytest.fixture(scope="session")
 def network() -> Iterator[dict[int, Host]]:
     """Three hosts for replicas, one for a balancer and one for clients, by number."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up as Ctrl-C does
     if os.geteuid() != 0:
         pytest.fail("these tests need root, to make hosts (network namespaces)")
     with hosts([*REPLICAS, BALANCER, CLIENT]) as made:
