@@ -14,6 +14,7 @@ from tests.support.running import TOKEN
 
 # Without Grafana: the tests do not need it, and its image is not available everywhere.
 SERVICES = ("trainer", "service", "prometheus")
+PROFILES = ("--profile=loadtest", "--profile=retraining", "--profile=sbom")
 SETTINGS = {
     "TRAIN_ARGS": "--data digits --epochs 2",
     "PORT": "0",  # any free port
@@ -61,7 +62,7 @@ class Stack:
         engine.wait_until(lambda: state()["Health"]["Status"] == "healthy", state)
 
     def down(self) -> None:
-        self.compose("--profile=loadtest", "--profile=sbom", "down", "--volumes", "--timeout=1")
+        self.compose(*PROFILES, "down", "--volumes", "--timeout=1")
 
     def container(self, service: str) -> Any:
         """The first one, if the service has several."""

@@ -9,7 +9,7 @@ import pytest
 from service.settings import PREFIX, Settings
 from tests.docker.conftest import FILES, SCALED
 from tests.docker.engine import ROOT
-from tests.docker.stack import Stack
+from tests.docker.stack import PROFILES, Stack
 
 SERVICES = {
     "trainer", "service", "retraining", "prometheus", "grafana", "locust", "locust-worker", "sbom",
@@ -21,8 +21,7 @@ OF_THE_IMAGE = {"host", "port", "uds", "models"}  # the image and the compose fi
 
 
 def config(*files: str, **settings: str) -> Any:
-    profiles = ("--profile=loadtest", "--profile=retraining", "--profile=sbom")
-    words = (*profiles, "config", "--format=json")
+    words = (*PROFILES, "config", "--format=json")
     return json.loads(Stack(files, services=(), **settings).compose(*words))["services"]
 
 
