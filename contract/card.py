@@ -221,6 +221,8 @@ class Gate(_Facts):
     # The same of held-out corrections that nobody reviewed: they count in their own check alone.
     unreviewed_gained: Count = 0
     unreviewed_lost: Count = 0
+    unreviewed_trained: Count = 0  # such corrections that the candidate was trained on
+    excluded: Count = 0  # test images that either was trained on: they are not among `images`
     checks: Annotated[tuple[Check, ...], Field(min_length=1)]
 
     @property

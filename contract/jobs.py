@@ -109,8 +109,8 @@ class Request(_Facts):
     activate: Literal["never", "if_better", "ask"] = Field(
         default="ask",
         description="never: only publish; if_better: serve it if the gate finds it better, and "
-        "wait for approval if only corrections that nobody reviewed improved; ask: wait for "
-        "approval",
+        "wait for approval if it was trained on corrections that nobody reviewed or only these "
+        "improved; ask: wait for approval",
     )
 
     @field_validator("recipe")

@@ -20,6 +20,7 @@ from contract.version import Version
 from export import judging, runners
 from export.artifacts import ARTIFACTS, OPSET, Source
 from export.inputs import inputs_of
+from export.judged_images import RunImages
 from export.proof import (
     LosesTooMuch,
     Predictions,
@@ -136,8 +137,8 @@ def _published(
         )
         if judge:
             log("Comparing with the current version")
-            test, runs = (pixels, labels), run.folder.parent
-            gate = judging.judge(draft, card, store, test, run.corrections(), runs)
+            images = RunImages.of(run, (pixels, labels), stored)
+            gate = judging.judge(draft, card, store, images, run.folder.parent)
             card = card.model_copy(update={"gate": gate})
         version = store.publish(draft, card, sign)
     discard_failure(run.folder)  # of an earlier export

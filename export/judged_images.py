@@ -1,7 +1,10 @@
 """The images by which a new version and the current one are compared: the test images of both.
 
     test_set.npz of the new version's run --------+--> n different images --> both versions
-    test_set.npz of the current version's run ----+
+    test_set.npz of the current version's run ----+    without those that either was trained on
+
+Of a folder that has grown, an image may be a test image of one version and a training image of the
+other: trained_on.bin of the two runs tells.
 
 A version that was trained on other data may be accurate on its own test images and inaccurate on
 those of the current version. If the current version's run is not on this machine, its golden images
@@ -9,9 +12,10 @@ show whether the new test set contains the current one: they are test images, an
 them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +26,7 @@ from contract.version import Version
 from export.proof import ProofFailed
 from export.reading import as_served
 from export.runners import Pixels
-from training.checkpoint import BadRun, Images, load_pixels
+from training.checkpoint import BadRun, HeldOut, Images, digests, load_pixels
 from training.run import Run
 
 Indices = NDArray[np.intp]  # (k,) of images
@@ -32,6 +36,29 @@ class Incomparable(Exception):
     """Two versions cannot be compared on the same images; the message is the reason."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunImages:
+    """The images of a version's run."""
+
+    test: Images  # as the service reads them
+    stored: Pixels  # the same ones as they were tested; a few may differ
+    corrections: HeldOut | None = None
+    trained_on: Collection[bytes] = ()  # digests
+    unreviewed: int = 0  # corrections that it was trained on and no admin accepted
+
+    @classmethod
+    def of(cls, run: Run, test: Images, stored: Pixels) -> Self:
+        """BadRun if a file of the run is damaged."""
+        also = run.facts()["data"].get("also") if run.has_facts else None
+        return cls(
+            test=test,
+            stored=stored,
+            corrections=run.corrections(),
+            trained_on=run.trained_on(),
+            unreviewed=(also or {}).get("unreviewed", 0),
+        )
+
+
 @dataclass(frozen=True)
 class JudgedImages:
     """n test images, and which of them are in the test set of which version."""
@@ -39,21 +66,35 @@ class JudgedImages:
     images: Images  # pixels (n, h, w) or (n, h, w, 3), labels (n,)
     own: Indices  # of the new version
     of_current: Indices | None = None  # None: the two test sets are the same, as far as is known
+    excluded: int = 0  # further test images, which either version was trained on
 
 
-def judged_images(own: Images, current: Version, runs: Path) -> JudgedImages:
+def judged_images(own: RunImages, current: Version, runs: Path) -> JudgedImages:
     """The test images of the new version, `own`, and those of the current one.
 
     `runs` is the folder in which the current version's run may be. Incomparable if its test images
-    are neither there nor part of `own`. Both versions have the same labels, shape and preparation.
+    are neither there nor part of `own`, or if either version was trained on all of them. Both
+    versions have the same labels, shape and preparation.
     """
     golden = load_pixels(current.folder / GOLDEN)
-    before = _test_set(current, runs, golden)
-    if before is not None:
-        return _union(own, before)
-    if not _are_in(golden, own[0]):
+    before = _images_of(current, runs, golden)
+    if before is None and not _are_in(golden, own.test[0]):
         raise Incomparable(_unknown(current, runs))
-    return JudgedImages(own, np.arange(len(own[1])))
+    seen = {*own.trained_on, *(before.trained_on if before else ())}
+    test, excluded = _unseen(own, seen)
+    test_before, excluded_before = _unseen(before, seen) if before else (test, set())
+    if not (len(test[1]) and len(test_before[1])):
+        raise Incomparable("one of the two was trained on all test images of the other")
+    judged = _union(test, test_before)
+    return replace(judged, excluded=len(excluded | excluded_before))
+
+
+def _unseen(run: RunImages, seen: set[bytes]) -> tuple[Images, set[bytes]]:
+    """The test images that are not among the `seen` ones, and the digests of the others."""
+    pixels, labels = run.test
+    keys = digests(run.stored)
+    unseen = np.array([key not in seen for key in keys], bool)
+    return (pixels[unseen], labels[unseen]), seen & {*keys}
 
 
 def _unknown(current: Version, runs: Path) -> str:
@@ -67,18 +108,20 @@ def _unknown(current: Version, runs: Path) -> str:
     )
 
 
-def _test_set(current: Version, runs: Path, golden: Pixels) -> Images | None:
-    """The test images of the current version's run, as the service reads them, if it is there."""
+def _images_of(current: Version, runs: Path, golden: Pixels) -> RunImages | None:
+    """Those of the current version's run, if it is there."""
     if current.card.run is None:
         return None
+    run = Run(runs / current.card.run)
     try:
-        pixels, labels = Run(runs / current.card.run).test_set()
-        if pixels.shape[1:] != current.card.shape:
+        stored, labels = run.test_set()
+        if stored.shape[1:] != current.card.shape:
             return None
-        pixels = as_served(pixels, current.card.preparation)
+        test = as_served(stored, current.card.preparation), labels
+        images = RunImages.of(run, test, stored)
     except (BadRun, ProofFailed):
         return None
-    return (pixels, labels) if _are_in(golden, pixels) else None
+    return images if _are_in(golden, test[0]) else None
 
 
 def _are_in(some: Pixels, pixels: Pixels) -> bool:

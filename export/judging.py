@@ -32,12 +32,12 @@ from contract.card import GATE, ONNX, Check, Gate, ModelCard
 from contract.errors import NoVersion, StoreError
 from contract.store import Store
 from contract.version import Version
-from export.judged_images import Incomparable, Indices, JudgedImages, judged_images
+from export.judged_images import Incomparable, Indices, JudgedImages, RunImages, judged_images
 from export.proof import Predictions, latency, predictions_of
 from export.runners import Labels, Model, Pixels, onnx_runtime
 from export.samples import write_changed
 from export.threshold import WANTED, Confidence, Right, accepted, lowest_threshold
-from training.checkpoint import HeldOut, Images
+from training.checkpoint import Images
 from training.corruptions import CORRUPTIONS, corrupted
 from training.evaluate import MOST_TABULATED, as_input, calibration_error, confusions_of
 
@@ -85,15 +85,13 @@ def judge(
     draft: Path,
     card: ModelCard,
     store: Store,
-    test: Images,
-    corrections: HeldOut | None,
+    own: RunImages,
     runs: Path,
 ) -> Gate | None:
     """Compare the draft of a version with the current one; None if no version is current.
 
-    `card` is that of the draft; `test` and `corrections` are labelled images of its run, none of
-    which it was trained on. `runs` is the folder in which the current version's run may be. Writes
-    gate.json and changed.png to the draft.
+    `card` is that of the draft, `own` are the images of its run. `runs` is the folder in which the
+    current version's run may be. Writes gate.json and changed.png to the draft.
     """
     try:
         number = store.current()
@@ -101,11 +99,11 @@ def judge(
         return None
     try:
         current = _comparable(card, store, number)
-        images = judged_images(test, current, runs)
+        images = judged_images(own, current, runs)
     except Incomparable as reason:
         gate, confusions = _incomparable(number, str(reason)), None
     else:
-        gate, pair = _compared(draft, card, current, images, corrections)
+        gate, pair = _compared(draft, card, current, images, own)
         write_changed(draft, *images.images, card.labels, pair.candidate, pair.current)
         confusions = _confusions(pair, len(card.labels))
     facts = gate.model_dump(mode="json") | {"confusion": confusions}
@@ -149,9 +147,10 @@ def _compared(
     card: ModelCard,
     current: Version,
     images: JudgedImages,
-    corrections: HeldOut | None,
+    own: RunImages,
 ) -> tuple[Gate, Pair]:
     """The gate, and the predictions for the test images."""
+    corrections = own.corrections
     models = onnx_runtime(draft / ONNX), onnx_runtime(current.folder / ONNX)
     test = images.images
     pair = _predicted(models, test)
@@ -191,6 +190,8 @@ def _compared(
         p_value=_chance(gained, lost, "two-sided"),
         unreviewed_gained=unreviewed[0],
         unreviewed_lost=unreviewed[1],
+        unreviewed_trained=own.unreviewed,
+        excluded=images.excluded,
         checks=tuple(checks),
     )
     return gate, pair

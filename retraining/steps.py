@@ -119,15 +119,12 @@ def settle(job: Job, settings: Settings, reporter: Reporter) -> Job:
     """Do what the request says. The state stays `judging` if it must be judged again."""
     wanted = job.request.activate
     if wanted == "ask":
-        return _changed(job, reporter, state="awaiting_approval", resumable=False)
+        return _awaiting_approval(job, reporter)
     if wanted == "never":
         return _ended(job, reporter, "kept", "the request was to publish it only")
+    if job.gate and _depends_on_unreviewed(job.gate):
+        return _awaiting_approval(job, reporter, verdict(job))
     if job.gate and job.gate.verdict != "better":
-        if job.gate.verdict == "equal" and job.gate.unreviewed_improved:
-            reason = verdict(job)
-            return _changed(
-                job, reporter, state="awaiting_approval", resumable=False, reason=reason
-            )
         return _ended(job, reporter, "kept", verdict(job))
     try:
         return _activated(job, settings, reporter)
@@ -164,9 +161,14 @@ def failed(job: Job, reporter: Reporter, reason: str) -> Job:
 
 
 def verdict(job: Job) -> str:
-    """Why a version is not better, as a sentence."""
+    """Why a version is not activated without a person, as a sentence."""
     assert job.gate is not None
     gate = job.gate
+    if gate.verdict == "better":
+        return (
+            f"it is better than version {gate.parent}, but trained on corrections that nobody "
+            f"reviewed: {gate.unreviewed_trained:,}"
+        )
     worse = [check.reason for check in gate.checks if not check.passed]
     if worse:
         return f"it is worse than version {gate.parent}: {'; '.join(worse)}"
@@ -321,6 +323,17 @@ def _activated(job: Job, settings: Settings, reporter: Reporter, reason: str | N
     if activations == reporter.first(f"activations of {number}", activations):
         store.activate(number, expected=job.parent)
     return _ended(job, reporter, "activated", reason)
+
+
+def _depends_on_unreviewed(gate: Gate) -> bool:
+    """Whether corrections that nobody reviewed may be why a version looks better."""
+    if gate.verdict == "better":
+        return gate.unreviewed_trained > 0
+    return gate.verdict == "equal" and gate.unreviewed_improved
+
+
+def _awaiting_approval(job: Job, reporter: Reporter, reason: str | None = None) -> Job:
+    return _changed(job, reporter, state="awaiting_approval", resumable=False, reason=reason)
 
 
 def _changed(job: Job, reporter: Reporter, **changes: Any) -> Job:

@@ -6,7 +6,8 @@
 A file that is named by the hash of its pixels, as corrections are, holds what a network saw, and is
 used as it is. Any other image is prepared like those of the data set. Which fifth is held out
 depends on the hash alone, so that it is the same in every training. Of corrections, the run keeps
-whether an admin accepted them: others cannot make a version better.
+whether an admin accepted them: others cannot make a version better, and a version that was trained
+on others is not activated by itself.
 """
 
 import logging
@@ -43,12 +44,14 @@ class Also:
     folders: tuple[str, ...]
     train: Part
     held_out: HeldOut
+    unreviewed: int = 0  # images in `train` that are corrections which no admin accepted
 
     def facts(self) -> dict[str, Any]:
         """For run.json."""
         return {
             "folders": list(self.folders),
             "train": len(self.train[1]),
+            "unreviewed": self.unreviewed,
             "held_out": len(self.held_out.labels),
         }
 
@@ -109,10 +112,12 @@ def read_also(folders: Sequence[Path], data: DataSet) -> Also | None:
         return np.stack(found) if found else empty, of
 
     held_out = [key for key in keys if is_held_out(key)]
+    train = [key for key in keys if not is_held_out(key)]
     return Also(
         tuple(map(str, folders)),
-        train=part([key for key in keys if not is_held_out(key)]),
+        train=part(train),
         held_out=HeldOut(*part(held_out), np.array([key in reviewed for key in held_out], bool)),
+        unreviewed=len({*train} - reviewed),
     )
 
 

@@ -1,4 +1,4 @@
-"""Files of a run: checkpoint.pt, and images in .npz files.
+"""Files of a run: checkpoint.pt, images in .npz files, and digests of images.
 
 Each file is replaced as a whole, so that a full disk or a power cut leaves no partial file. Export
 reads the files long after they were written, so a damaged file is detected and named.
@@ -6,6 +6,7 @@ reads the files long after they were written, so a damaged file is detected and 
 
 import warnings
 from collections.abc import Mapping
+from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -35,6 +36,7 @@ class HeldOut(NamedTuple):
     reviewed: NDArray[np.bool_]  # (n,), whether the operator or an admin vouches for the label
 
 
+DIGEST = 16  # bytes of an image's digest
 STATISTICS = ("mean", "deviation")  # of the training images, which a network may hold
 
 
@@ -223,6 +225,22 @@ def load_held_out(path: Path) -> HeldOut:
 def load_pixels(path: Path) -> NDArray[np.uint8]:
     """Pixels (n, h, w) or (n, h, w, 3) without labels; BadRun if the file is damaged."""
     return _arrays(path, "pixels")[0]
+
+
+def digests(pixels: NDArray[np.uint8]) -> list[bytes]:
+    """A digest of each image of (n, h, w) or (n, h, w, 3): the same pixels have the same."""
+    return [blake2b(image.tobytes(), digest_size=DIGEST).digest() for image in pixels]
+
+
+def load_digests(path: Path) -> frozenset[bytes]:
+    """Those of a file that holds one after the other; BadRun if it is damaged."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadRun(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(content) % DIGEST:
+        raise BadRun(f"{path} is damaged: train again")
+    return frozenset(content[at : at + DIGEST] for at in range(0, len(content), DIGEST))
 
 
 def _arrays(path: Path, *names: str) -> list[NDArray[Any]]:

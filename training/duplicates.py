@@ -8,12 +8,12 @@ Images are the same if their prepared pixels are, so copies in another file form
 
 import logging
 from collections.abc import Sequence
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.checkpoint import digests
 from training.listing import Listing, counted, some
 
 EXAMPLES = 3
@@ -26,8 +26,8 @@ def report_duplicates(
 ) -> None:
     """Compare the `pixels` of the `usable` images of a listing."""
     by_content: dict[bytes, list[int]] = {}
-    for place, image in zip(np.flatnonzero(usable).tolist(), pixels, strict=True):
-        by_content.setdefault(blake2b(image.tobytes(), digest_size=16).digest(), []).append(place)
+    for place, digest in zip(np.flatnonzero(usable).tolist(), digests(pixels), strict=True):
+        by_content.setdefault(digest, []).append(place)
     same = [places for places in by_content.values() if len(places) > 1]  # each in order
     in_both = [places for places in same if places[0] < listing.train <= places[-1]]
     if in_both:

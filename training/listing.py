@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ from training.reading import Images
 Labels = NDArray[np.unsignedinteger[Any]]  # (n,) uint8, or uint16 for more than 256 classes
 Part = tuple[NDArray[np.uint8], Labels]  # pixels (n, h, w) or (n, h, w, 3), labels (n,)
 
-TEST_SHARE = 6  # every sixth image, as in MNIST
+TEST_SHARE = 6  # one image in so many, about as in MNIST
 
 log = logging.getLogger("training")
 
@@ -37,10 +38,16 @@ class Listing:
         return cls(where, names, images, labels, len(train[1]))
 
     def divided(self) -> Self:
-        """Every sixth image of a class for testing, or the last of 2 to 5."""
-        place, count = _place_in_class(self.labels), np.bincount(self.labels)[self.labels]
-        last_of_few = (count > 1) & (count < TEST_SHARE) & (place == count - 1)
-        is_test = (place % TEST_SHARE == TEST_SHARE - 1) | last_of_few
+        """A sixth of the images of a class for testing, or one of 2 to 5.
+
+        They are those with the lowest hashes, so that hardly any image changes sides when others
+        are added: a model would be tested on images that an earlier one was trained on.
+        """
+        count = np.bincount(self.labels)[self.labels]
+        by_hash = np.lexsort((self._hashes(), self.labels))
+        place = np.empty(len(by_hash), np.intp)
+        place[by_hash] = _place_in_class(self.labels[by_hash])
+        is_test = place < np.where(count > 1, np.maximum(1, count // TEST_SHARE), 0)
         if not is_test.any():
             raise BadData(
                 f"{self.where}: each class has one image, and one to train and one to test are "
@@ -48,6 +55,16 @@ class Listing:
             )
         order = np.argsort(is_test, kind="stable")
         return self._chosen(order, int((~is_test).sum()))
+
+    def _hashes(self) -> NDArray[np.uint64]:
+        """One of each image: of the name of its file, or of its pixels in an array."""
+        contents = (
+            (image.tobytes() for image in self.images)
+            if isinstance(self.images, np.ndarray)
+            else (path.relative_to(self.where).as_posix().encode() for path in self.images)
+        )
+        hashes = b"".join(blake2b(content, digest_size=8).digest() for content in contents)
+        return np.frombuffer(hashes, np.uint64)
 
     def test_part(self) -> Self:
         """Only the test images, as a listing without training images."""

@@ -1,7 +1,7 @@
 """A user's own images: a folder of image files for each class, or files of pixels.
 
     mine/train/<class>/*.png   mine/test/<class>/*.png     separate training and test parts
-    mine/<class>/*.png                                     every sixth image is a test image
+    mine/<class>/*.png                                     a sixth of each class is for testing
     mine/train-images-idx3-ubyte, ...                      MNIST's four names, plain or .gz;
          labels.txt                                        names of class 0, 1, ..., one per line
     mine/train.csv, or any FILE.csv                        Kaggle's: see `table`
@@ -87,8 +87,8 @@ def _held_out(listing: Listing, *, foreign: bool) -> Listing:
         return listing
     held_out = listing.divided().test_part()
     log.warning(
-        "%s has no test part: evaluated on every sixth image of a class, as a training with it "
-        "does, %s of %s images",
+        "%s has no test part: evaluated on the sixth of each class on which a training with it "
+        "tests, %s of %s images",
         listing.where, f"{len(held_out.labels):,}", f"{len(listing.labels):,}",
     )  # fmt: skip
     return held_out

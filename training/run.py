@@ -10,6 +10,8 @@
               also.npz              images of --also that are trained on
               corrections.npz       those that are held out, by which export judges the model too
               calibration.npz       training images, on which export calibrates int8
+              trained_on.bin        digests of all images that were trained or validated on, by
+                                    which export recognises them among test images
               training_metrics.json everything measured, for people and plots
               *.png                 the plots
               tensorboard/          the same for `tensorboard --logdir runs`
@@ -27,7 +29,7 @@ imported. A single file, which may come from anybody, is treated otherwise: see 
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -42,6 +44,7 @@ from training.checkpoint import (
     HeldOut,
     Images,
     load,
+    load_digests,
     load_held_out,
     load_images,
     load_pixels,
@@ -55,7 +58,7 @@ __all__ = ["BadRun", "Checkpoint", "Run"]  # what other modules need to know of 
 
 CHECKPOINT, TEST_SET, FACTS, LAST = "checkpoint.pt", "test_set.npz", "run.json", "last.pt"
 CALIBRATION, VALIDATION_SET = "calibration.npz", "validation_set.npz"
-ALSO, CORRECTIONS = "also.npz", "corrections.npz"
+ALSO, CORRECTIONS, TRAINED_ON = "also.npz", "corrections.npz", "trained_on.bin"
 EPOCHS, METRICS = "metrics.jsonl", "training_metrics.json"
 PROGRESS = "progress.jsonl"
 LAST_PLOT = "loss_graph.png"  # of those that `write_plots` writes together
@@ -227,14 +230,16 @@ class Run:
         test_set: Images,
         validation_set: Images | None,
         calibration: NDArray[np.uint8],
+        trained_on: Collection[bytes],
         history: list[Epoch],
         **measured: Any,
     ) -> None:
-        """Write everything, the checkpoint last."""
+        """Write everything, the checkpoint last. `trained_on` are digests of images."""
         for file, images in ((TEST_SET, test_set), (VALIDATION_SET, validation_set)):
             if images is not None:
                 save_images(self.folder / file, pixels=images[0], labels=images[1])
         save_images(self.folder / CALIBRATION, pixels=calibration)
+        replace_together({self.folder / TRAINED_ON: b"".join(trained_on)})
         facts = checkpoint.model_dump(mode="json", exclude={"weights"})
         epochs = [epoch._asdict() for epoch in history]
         metrics = facts | measured | {"history": epochs}
@@ -281,6 +286,14 @@ class Run:
     def calibration(self) -> NDArray[np.uint8]:
         """Pixels (n, h, w) or (n, h, w, 3) of some training images."""
         return load_pixels(self.folder / CALIBRATION)
+
+    def trained_on(self) -> frozenset[bytes]:
+        """Digests of the images that were trained or validated on; none if an older run has none.
+
+        BadRun if the file is damaged.
+        """
+        path = self.folder / TRAINED_ON
+        return load_digests(path) if path.exists() else frozenset()
 
     def _write(self, name: str, text: str) -> None:
         replace_together({self.folder / name: text.encode()})

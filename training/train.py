@@ -19,7 +19,7 @@ from contract.card import DigitPreparation
 from contract.provenance import git_commit, library_versions
 from training.also import Also
 from training.augment import Transform, augment, transformed
-from training.checkpoint import HeldOut, load_pretrained, load_weights
+from training.checkpoint import HeldOut, digests, load_pretrained, load_weights
 from training.data import DataSet
 from training.evaluate import Judged, as_input, fit_temperature, judge, logits_of
 from training.listing import counted
@@ -122,7 +122,8 @@ def _saved_also(run: Run, data: DataSet) -> Also | None:
         return None
     nothing = data.train[0][:0], data.train[1][:0]
     held_out = run.corrections() or HeldOut(*nothing, np.zeros(0, bool))
-    also = Also(tuple(facts["folders"]), run.also() or nothing, held_out)
+    unreviewed = facts.get("unreviewed", 0)  # older runs did not count them
+    also = Also(tuple(facts["folders"]), run.also() or nothing, held_out, unreviewed)
     if (len(also.train[1]), len(also.held_out[1])) != (facts["train"], facts["held_out"]):
         raise BadRun(f"{run.folder} lacks images of --also that it was trained on: train again")
     return also
@@ -329,6 +330,7 @@ def _finish(
         task.data.test,
         task.validation.arrays() if task.validation else None,
         task.train.pixels[:CALIBRATION].numpy(),
+        _trained_on(task),
         training.history,
         **judged.measured(),
         best_epoch=training.best["epoch"],  # by validation loss
@@ -343,6 +345,12 @@ def _finish(
     )
     board.end(judged, test.pixels)
     _report(run, task.place, judged)
+
+
+def _trained_on(task: Task) -> list[bytes]:
+    """Digests of the training and validation images, and of those of `--also`."""
+    also = task.also.train[0] if task.also else task.data.train[0][:0]
+    return [*digests(task.data.train[0]), *digests(also)]
 
 
 def _report(run: Run, place: Place, judged: Judged | None = None) -> None:

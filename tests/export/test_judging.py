@@ -8,7 +8,7 @@ from contextlib import redirect_stderr
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -19,6 +19,7 @@ from contract.corrections import Corrections
 from contract.store import Store
 from export.__main__ import main
 from export.artifacts import ARTIFACTS, Source
+from export.judged_images import RunImages
 from export.judging import judge
 from export.proof import predictions_of
 from export.runners import Pixels, onnx_runtime
@@ -27,7 +28,7 @@ from tests.support.versions import LETTERS, publish, warmer
 from tests.training.conftest import OPTIONS, made_once
 from tests.training.test_also import add
 from training.__main__ import main as train_main
-from training.checkpoint import HeldOut, Images
+from training.checkpoint import HeldOut, Images, digests
 from training.embedded import written_digits
 from training.run import Run
 
@@ -283,14 +284,19 @@ def compared(
     *,
     runs: Path = NO_RUNS,
     corrections: HeldOut | None = None,
+    **facts: Any,
 ) -> Gate:
-    """That of a changed copy of the current version, which has these test images."""
+    """That of a changed copy of the current version, which has these test images.
+
+    `facts` are further fields of RunImages.
+    """
     current = store.open()
     with store.draft() as draft:
         for name in current.card.files:
             shutil.copy(current.folder / name, draft)
         change(draft)
-        gate = judge(draft, current.card, store, test, corrections, runs)
+        own = RunImages(test=test, stored=test[0], corrections=corrections, **facts)
+        gate = judge(draft, current.card, store, own, runs)
     assert gate is not None
     assert (gate.verdict == "worse") == any(not each.passed for each in gate.checks)
     return gate
@@ -448,3 +454,31 @@ def test_a_larger_test_set_that_contains_the_current_one_needs_no_run(
     own = (judged.pixels, judged.labels)
     pixels, labels = (np.concatenate(both) for both in zip(own, added, strict=True))
     assert compared(drawn, (pixels, labels), lambda _: None).verdict == "equal"
+
+
+def test_images_that_either_version_was_trained_on_do_not_count(
+    drawn: Store, judged: Judged, tmp_path: Path
+) -> None:
+    """As in a folder that has grown."""
+    run = Run(tmp_path / "runs" / str(drawn.open().card.run))
+    run.folder.mkdir(parents=True)
+    np.savez(run.folder / "test_set.npz", pixels=judged.pixels, labels=judged.labels)
+    keys = digests(judged.pixels)
+    (run.folder / "trained_on.bin").write_bytes(b"".join(keys[:3]))
+    test = judged.pixels, judged.labels
+    found = compared(drawn, test, lambda _: None, runs=run.folder.parent, trained_on=keys[2:5])
+    assert (found.images, found.excluded) == (len(keys) - 5, 5)
+
+
+def test_if_no_test_image_is_left_a_person_decides(drawn: Store, judged: Judged) -> None:
+    test = judged.pixels, judged.labels
+    found = compared(drawn, test, lambda _: None, trained_on=digests(judged.pixels))
+    assert "was trained on all test images of the other" in check(found, "comparable").reason
+
+
+def test_a_run_knows_the_images_that_it_was_trained_on(poisoned: Run) -> None:
+    """So does the gate: those of --also, which an admin accepted, are among them."""
+    trained_on, also = poisoned.trained_on(), poisoned.also()
+    assert also is not None
+    assert {*digests(also[0])} < trained_on
+    assert not {*digests(poisoned.test_set()[0])} & trained_on

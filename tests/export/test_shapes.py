@@ -49,7 +49,7 @@ def trained(folder: Path, shape: tuple[int, ...]) -> Run:
     )
     run = Run(folder / "run")
     run.folder.mkdir()
-    run.complete(checkpoint, (pixels, labels), None, pixels, history=[])
+    run.complete(checkpoint, (pixels, labels), None, pixels, trained_on=[], history=[])
     return run
 
 

@@ -101,6 +101,17 @@ def test_if_only_unreviewed_corrections_improved_a_person_decides(
     assert store.current() == 1
 
 
+def test_a_better_version_that_was_trained_on_unreviewed_corrections_awaits_approval(
+    store: Store, settings: Settings
+) -> None:
+    better = gate("better").model_copy(update={"unreviewed_trained": 40})
+    done = steps.settle(job().model_copy(update={"gate": better}), settings, Recorder())
+    assert (done.state, store.current()) == ("awaiting_approval", 1)
+    assert done.reason == (
+        "it is better than version 1, but trained on corrections that nobody reviewed: 40"
+    )
+
+
 @pytest.mark.parametrize(("policy", "state"), [("never", "kept"), ("ask", "awaiting_approval")])
 def test_a_better_version_is_not_activated_against_the_request(
     policy: str, state: State, store: Store, settings: Settings

@@ -83,7 +83,7 @@ def test_a_network_is_never_evaluated_on_its_training_images(
     np.testing.assert_array_equal(pixels, data.test[0])
     np.testing.assert_array_equal(labels, data.test[1])
     assert name == "mine"
-    assert f"every sixth image of a class, as a training with it does, {len(pixels)} of 60" in (
+    assert f"the sixth of each class on which a training with it tests, {len(pixels)} of 60" in (
         caplog.text
     )
     (tmp_path / "mine" / part).rename(tmp_path / "test")
@@ -204,6 +204,16 @@ def test_a_training_part_alone_is_divided(tmp_path: Path) -> None:
     data = read(tmp_path)
     assert tuple(data.labels) == ("one", "seven")
     assert len(data.train[0]) + len(data.test[0]) == 60
+
+
+def test_hardly_any_image_changes_sides_in_a_folder_that_grows(tmp_path: Path) -> None:
+    names = {1: "one", 7: "seven"}
+    fill(tmp_path, 500, 120, names)
+    tested = {each.tobytes() for each in read(tmp_path).test[0]}
+    fill(tmp_path, 0, 55, names)  # whose names come first
+    trained = {each.tobytes() for each in read(tmp_path).train[0]}
+    assert len(tested) == 20
+    assert len(tested & trained) <= 3
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:

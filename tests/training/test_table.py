@@ -32,7 +32,7 @@ def table(tmp_path: Path) -> Path:
     return write(tmp_path / "train.csv", HEADER, ROWS)
 
 
-def test_each_line_is_an_image_and_every_sixth_of_a_class_for_testing(table: Path) -> None:
+def test_each_line_is_an_image_and_a_sixth_of_a_class_for_testing(table: Path) -> None:
     data = read(table)
     assert (data.shape, tuple(data.labels)) == ((SIDE, SIDE), ("0", "1", "2"))
     assert np.bincount(data.train[1]).tolist() == [10, 10, 10]

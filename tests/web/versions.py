@@ -13,6 +13,7 @@ from contract.card import INPUT, LOGITS, ONNX, PROBABILITIES, StretchPreparation
 from contract.store import Store
 from contract.version import Version
 from export.export import export
+from export.judged_images import RunImages
 from export.judging import judge
 from export.proof import Predictions
 from export.samples import write_mistakes, write_samples
@@ -48,7 +49,8 @@ def publish_judged(store: Store, version: Version, test: Images) -> Version:
     with store.draft() as draft:
         for name in version.card.files:
             shutil.copy(version.folder / name, draft)
-        gate = judge(draft, version.card, store, test, None, store.folder)
+        own = RunImages(test=test, stored=test[0])
+        gate = judge(draft, version.card, store, own, store.folder)
         return store.publish(draft, version.card.model_copy(update={"gate": gate}))
 
 
