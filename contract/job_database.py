@@ -1,33 +1,22 @@
 """Jobs in the database that the service, the terminal and the retraining worker share.
 
-    JobDatabase   submits, shows, cancels, resumes, approves and rejects jobs; runs none
-    create        the tables
-    failures      turns errors of DBOS, as the worker uses it, into DatabaseUnavailable
+JobDatabase submits, shows, cancels, resumes, approves and rejects jobs; it runs none.
 
-DBOS is an optional group of packages: this module is imported only where DIGITSERVE_JOBS is set,
-and is besides the worker's workflows the only user of DBOS.
-
-The database may be locked, full, gone or not yet set up: each call then raises DatabaseUnavailable
-within seconds, where DBOS by itself would retry for ever.
+DBOS is an optional group of packages: this module and `job_connection` are imported only where
+DIGITSERVE_JOBS is set, and are besides the worker's workflows the only users of DBOS.
 """
 
 import logging
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NoReturn
 
-import sqlalchemy
-from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus, error
+from dbos import DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus, error
 from dbos._serialization import DefaultSerializer
-from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import DisconnectionError, IntegrityError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from contract.activation import failed_checks
 from contract.errors import WorseVersion
+from contract.job_connection import STATEMENT, engine_of, time_of
 from contract.jobs import (
     APPLICATION,
     BEFORE_DECISION,
@@ -40,7 +29,6 @@ from contract.jobs import (
     RUNNING,
     WORKFLOW,
     Conflict,
-    DatabaseUnavailable,
     Decision,
     Event,
     Found,
@@ -56,8 +44,6 @@ from contract.jobs import (
     seen,
 )
 
-BUSY = 2.0  # seconds that a statement waits for a lock, and a connection for its server
-STATEMENT = 4000  # milliseconds that a statement in Postgres may take
 MOST_EVENTS = 500  # that are read at a time
 WAITING = ["ENQUEUED", "DELAYED"]  # of the statuses of DBOS
 
@@ -70,7 +56,7 @@ class JobDatabase:
         logging.getLogger("dbos").setLevel(logging.CRITICAL)  # what fails is raised
         _refuse_pickles()
         self._model = model
-        self._engine = _engine(make_url(url))
+        self._engine = engine_of(url)
         self._client = DBOSClient(
             system_database_engine=self._engine,
             serializer=DBOSPortableJSONSerializer(),
@@ -135,13 +121,17 @@ class JobDatabase:
         return self.job(job_id)
 
     def decide(self, job_id: str, decision: Decision, by: str, *, force: bool = False) -> Job:
-        """Have the version activated, or not; the same decision again goes on with one that failed.
+        """Have the version activated, or not; one decision again goes on with one that failed.
 
-        Raises WrongState unless the job awaits approval, Conflict if it was decided otherwise, and,
-        unless `force`, WorseVersion instead of approving a version whose verdict is worse.
+        Raises WrongState unless the job awaits approval, Conflict if it was decided otherwise, and
+        that has not failed, and, unless `force`, WorseVersion instead of approving a version whose
+        verdict is worse.
         """
         job = self.job(job_id)
         decided = self._status(decision_of(job_id))
+        if decided and job.state == "failed" and _arguments(decided)[1] != decision:
+            self._client.delete_workflow(decision_of(job_id))
+            job, decided = self.job(job_id), None
         if decided is None:
             if job.state != "awaiting_approval":
                 raise WrongState(job, "approved" if decision == "approve" else "rejected")
@@ -184,6 +174,8 @@ class JobDatabase:
         if events := self._stream(job_id, since.job):
             return Found([(Position(since.job + n), event) for n, event in enumerate(events, 1)])
         done = since.decision
+        if done and not self._stream(decision_of(job_id), done - 1, 1):
+            done = 0  # it failed and was decided again, which begins its stream anew
         events = self._stream(decision_of(job_id), done)
         return Found(
             [(Position(since.job, done + n), event) for n, event in enumerate(events, 1)],
@@ -308,122 +300,3 @@ def _refuse_pickles() -> None:
 
 def _refuse_pickle(_: Any, __: str) -> NoReturn:
     raise ValueError("it is pickled")
-
-
-# ---- used by the worker too ---------------------------------------------------------------------
-
-
-def create(url: str) -> None:
-    """Create the tables that are missing, and the folder of a SQLite file.
-
-    Raises DatabaseUnavailable, or OSError.
-    """
-    if path := file_of(url):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with failures(url):
-        DBOS.migrate(url)
-
-
-@contextmanager
-def failures(url: str) -> Iterator[None]:
-    """Raises what fails in the database as DatabaseUnavailable."""
-    try:
-        yield
-    except (SQLAlchemyError, error.DBOSException) as failure:
-        raise _unavailable(make_url(url), failure) from failure
-
-
-def file_of(url: str) -> Path | None:
-    """That of SQLite; None: the database is not a file."""
-    return Path(make_url(url).database or "") if url.startswith("sqlite:") else None
-
-
-def shown(url: str) -> str:
-    """The URL without its password."""
-    return make_url(url).render_as_string(hide_password=True)
-
-
-def short(failure: BaseException) -> str:
-    """The first line of the driver's message: statements and parameters follow it."""
-    message = str(getattr(failure, "orig", None) or failure).strip()
-    return message.splitlines()[0] if message else type(failure).__name__
-
-
-def time_of(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-# ---- the connection -----------------------------------------------------------------------------
-
-
-def _engine(url: URL) -> sqlalchemy.Engine:
-    """Every failure of its database is raised as DatabaseUnavailable."""
-    engine = _sqlite(url) if url.get_backend_name() == "sqlite" else _postgres(url)
-
-    @sqlalchemy.event.listens_for(engine, "handle_error")
-    def report(context: ExceptionContext) -> None:
-        # A row that exists already is no failure; after a failed ping the pool reconnects.
-        exists = isinstance(context.sqlalchemy_exception, IntegrityError | None)
-        if not exists and not context.is_pre_ping:
-            raise _unavailable(url, context.original_exception) from None
-
-    return engine
-
-
-def _unavailable(url: URL, failure: BaseException) -> DatabaseUnavailable:
-    # DBOS retries an error of any type for ever if it says "database is locked".
-    reason = short(failure).replace("database is locked", "another program holds its lock")
-    if url.password:
-        reason = reason.replace(str(url.password), "***")
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        reason = "there is no such file: a worker and `python -m retraining submit` create it"
-    return DatabaseUnavailable(f"{url.render_as_string(hide_password=True)}: {reason}")
-
-
-def _sqlite(url: URL) -> sqlalchemy.Engine:
-    path = Path(url.database or "").absolute()
-
-    def connect() -> sqlite3.Connection:
-        # Not created here: without its tables it would be of no use. IMMEDIATE: writers queue.
-        return sqlite3.connect(
-            f"{path.as_uri()}?mode=rw",
-            uri=True,
-            timeout=BUSY,
-            isolation_level="IMMEDIATE",
-            check_same_thread=False,
-        )
-
-    engine = sqlalchemy.create_engine(
-        "sqlite://", creator=connect, poolclass=sqlalchemy.QueuePool, pool_size=2, max_overflow=0
-    )
-
-    @sqlalchemy.event.listens_for(engine, "checkout")
-    def check_file(_: object, record: ConnectionPoolEntry, __: object) -> None:
-        """Open the file again if it was removed or replaced."""
-        try:
-            found = path.stat()
-        except OSError:
-            raise DisconnectionError from None
-        if record.info.setdefault("file", (found.st_dev, found.st_ino)) != (
-            found.st_dev,
-            found.st_ino,
-        ):
-            raise DisconnectionError
-
-    return engine
-
-
-def _postgres(url: URL) -> sqlalchemy.Engine:
-    return sqlalchemy.create_engine(
-        url.set(drivername="postgresql+psycopg"),
-        pool_size=2,
-        max_overflow=0,
-        pool_timeout=BUSY,
-        pool_pre_ping=True,
-        connect_args={
-            "application_name": "digitserve",
-            "connect_timeout": round(BUSY),
-            "tcp_user_timeout": STATEMENT,
-            "options": f"-c statement_timeout={STATEMENT} -c lock_timeout={round(BUSY * 1000)}",
-        },
-    )

@@ -29,7 +29,8 @@ from typing import NoReturn, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from contract.errors import WorseVersion
-from contract.job_database import JobDatabase, create
+from contract.job_connection import create
+from contract.job_database import JobDatabase
 from contract.jobs import FINAL, DatabaseUnavailable, Job, JobError, JobId, Preset, Request
 from retraining.settings import BadSettings, Settings, from_environment
 from retraining.workflow import NameTaken, Worker

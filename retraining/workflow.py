@@ -7,7 +7,6 @@ that was not. Steps return the JSON of a contract.jobs.Job, nothing is pickled. 
 port and sends nothing to anybody.
 """
 
-import fcntl
 import logging
 import signal
 import threading
@@ -18,22 +17,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from dbos import error as dbos_errors
 from sqlalchemy.exc import SQLAlchemyError
 
 from contract.errors import StoreError
-from contract.job_database import (
-    JobDatabase,
-    create,
-    failures,
-    file_of,
-    short,
-    shown,
-    time_of,
-)
+from contract.job_connection import create, failures, file_of, name_held, short, shown, time_of
+from contract.job_database import JobDatabase
 from contract.jobs import (
     APPLICATION,
     DECISION,
@@ -72,7 +63,7 @@ log = logging.getLogger("retraining")
 
 
 class NameTaken(Exception):
-    """A worker of that name runs on this host: it would lose its job to another one."""
+    """A worker of that name runs: it would lose its job to another one."""
 
 
 class _WorkerStops(BaseException):
@@ -93,8 +84,20 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         create(self._settings.jobs)
-        with _name_held(self._settings):
+        with self._name_held():
             return self._run()
+
+    @contextmanager
+    def _name_held(self) -> Iterator[None]:
+        """Jobs of a name are one worker's, who alone goes on with them."""
+        name = self._settings.name
+        with name_held(self._settings.jobs, name) as is_held:
+            if not is_held:
+                raise NameTaken(
+                    f"a worker named {name} runs already: stop it, or give this one a name of its "
+                    "own that stays the same at each start (--name)"
+                )
+            yield
 
     def _run(self) -> int:
         with failures(self._settings.jobs):
@@ -289,23 +292,6 @@ class _Reporter:
     def _write(self, kind: Any, data: Json) -> None:
         event = Event(kind=kind, at=datetime.now(UTC), data=data)
         DBOS.write_stream(EVENTS, event.model_dump(mode="json"))
-
-
-@contextmanager
-def _name_held(settings: Settings) -> Iterator[None]:
-    """Lock a file that workers of one host share: beside that of the database, or in `runs`."""
-    file = file_of(settings.jobs)
-    folder = file.parent if file else settings.runs
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".worker-{quote(settings.name, safe='')}.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise NameTaken(
-                f"a worker named {settings.name} runs already: stop it, or give this one a name of "
-                "its own that stays the same at each start (--name)"
-            ) from None
-        yield
 
 
 def _is_failure(record: logging.LogRecord) -> bool:

@@ -12,7 +12,8 @@ from threading import Barrier
 
 import pytest
 
-from contract.job_database import JobDatabase, create
+from contract.job_connection import create
+from contract.job_database import JobDatabase
 from contract.jobs import Request
 from tests.retraining.place import SMALL, Place
 from tests.retraining.postgres import PASSWORD, PROGRAMS, Postgres
@@ -172,6 +173,20 @@ def test_postgres_takes_the_place_of_the_file(place: Place, postgres: Postgres) 
     assert worker.stop() == 0
     assert "postgresql://ann:***@" in worker.log
     assert PASSWORD not in worker.log
+
+
+@needs_postgres
+def test_a_second_worker_of_a_name_is_refused_on_another_host(
+    place: Place, postgres: Postgres, tmp_path: Path
+) -> None:
+    place.environment["DIGITSERVE_JOBS"] = postgres.url
+    first = place.worker("ann")
+    place.environment["DIGITSERVE_RUNS"] = str(tmp_path / "of another host")
+    second = place.start_worker("ann")
+    assert second.exit_code() == 1
+    assert "a worker named ann runs already" in second.log
+    first.kill()
+    place.worker("ann")
 
 
 @needs_postgres

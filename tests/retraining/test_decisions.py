@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from contract.card import ONNX
-from tests.retraining.place import Place, Worker
+from tests.retraining.place import COMPLETE, Place, Worker
 from tests.support.pictures import encoded, seven
 from tests.support.program import PATIENCE
 from tests.support.running import Service, wait_until
@@ -30,7 +30,8 @@ def place(place: Place, request: pytest.FixtureRequest) -> Place:
 def has_published(place: Place, job: str, verdict: str = "better") -> None:
     folder = place.runs / job
     folder.mkdir(parents=True)
-    (folder / "checkpoint.pt").touch()
+    for name in COMPLETE:
+        (folder / name).touch()
     publish(place.store, place.store.open(), job=job, gate=gate(verdict))
 
 
@@ -82,6 +83,16 @@ def test_a_decision_that_failed_goes_on(command: str, place: Place) -> None:
     assert place.command(command, "job") == 0
     assert "approved by" in (place.wait_for("job", "activated").reason or "")
     assert place.store.current() == 2
+
+
+def test_an_approval_that_failed_can_be_followed_by_a_rejection(place: Place) -> None:
+    awaiting_approval(place)
+    (place.store.folder / "2" / ONNX).write_bytes(b"damaged")
+    place.command("approve", "job")
+    place.wait_for("job", "failed")
+    assert place.command("reject", "job") == 0
+    assert "rejected by" in (place.wait_for("job", "rejected", "failed").reason or "")
+    assert place.store.current() == 1
 
 
 @pytest.mark.parametrize("place", ["worse"], indirect=True)
