@@ -8,8 +8,8 @@
 
 A program that fails does not take the worker down with it. It has a process group of its own and,
 in retraining, the lowest priority. If the worker is killed, its program goes on and keeps the lock:
-the next worker stops it, which saves the training's state, and then resumes it. Two programs never
-write to one run.
+the next worker stops it, which saves the training's state, and then resumes it, unless it has ended
+by itself. Two programs never write to one run.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class StillRunning(Exception):
 
 
 def run(
-    words: Sequence[str],
+    command: Callable[[], Sequence[str] | None],
     folder: Path,
     environment: Mapping[str, str],
     *,
@@ -59,13 +59,19 @@ def run(
     report: Callable[[str, str], None],
     priority: Sequence[str] = NICE,
 ) -> int:
-    """Run `python -m <words>` and return its exit code; `report` gets (file name, line).
+    """Run `python -m <command>` and return its exit code; `report` gets (file name, line).
 
-    Raises Interrupted after a requested stop, StillRunning, or OSError.
+    `command` is called when the program of an earlier worker has ended, and returns None if it left
+    nothing to do: then the rest of its lines is reported, and the code is 0. Raises Interrupted
+    after a requested stop, StillRunning, or OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / LOCK) as lock, (folder / LOG).open("ab") as log:
         tail = _Tail(folder, report)
+        words = command()
+        if words is None:
+            tail.copy()
+            return 0
         start = [*START, socket.gethostname(), str(folder / LOCK), *priority]
         process = subprocess.Popen(  # noqa: S603 (the words are flags of our own programs)
             [*start, sys.executable, "-m", *words],

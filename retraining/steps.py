@@ -28,7 +28,7 @@ from contract.store import Store
 from retraining.settings import GB, Settings
 
 # Files of a run: training/run.py describes them.
-FACTS, LAST, CHECKPOINT = "run.json", "last.pt", "checkpoint.pt"
+FACTS, CHECKPOINT, LAST_PLOT = "run.json", "checkpoint.pt", "loss_graph.png"
 OPTIONS = "recipe.toml"
 RESUMABLE = timedelta(days=30)  # in which the run of a job that could be resumed is not pruned
 ROUNDS = 5  # of judging, while other versions become current
@@ -57,10 +57,12 @@ def train(job: Job, settings: Settings, reporter: Reporter) -> Job:
     folder = settings.runs / job.id
     job = _changed(job, reporter, state="training", run=job.id, worker=settings.name,
                    started=job.started or _now(), resumable=True)  # fmt: skip
-    if (folder / CHECKPOINT).exists():
-        return job
-    _check_disk(settings)
-    words = _training_words(job, settings, folder, reporter)
+
+    def command() -> list[str] | None:
+        if (folder / CHECKPOINT).exists() and (folder / LAST_PLOT).exists():
+            return None
+        _check_disk(settings)
+        return ["training", *_training_words(job, settings, folder, reporter)]
 
     def report(name: str, line: str) -> None:
         nonlocal job
@@ -75,7 +77,7 @@ def train(job: Job, settings: Settings, reporter: Reporter) -> Job:
         reporter.progress(job, progress)
 
     code = programs.run(
-        ["training", *words],
+        command,
         folder,
         settings.environment,
         stop_requested=reporter.stop_requested,
@@ -98,11 +100,10 @@ def publish(job: Job, settings: Settings, reporter: Reporter) -> Job:
             if line.startswith(JUDGING):
                 job = _changed(job, reporter, state="judging")
 
+    words = ["export", "--run", str(folder), "--judge", "--job", job.id, "--no-activate"]
+    words += ["--models", str(settings.models), "--name", settings.model]
     code = programs.run(
-        [
-            *("export", "--run", str(folder), "--judge", "--job", job.id, "--no-activate"),
-            *("--models", str(settings.models), "--name", settings.model),
-        ],
+        lambda: words,
         folder,
         settings.environment,
         stop_requested=reporter.stop_requested,

@@ -24,7 +24,7 @@ class Reported(list[str]):
 def run(folder: Path, reported: Reported, *words: str, stop_after: int | None = None) -> int:
     """`stop_after`: the number of reported lines after which a stop is requested."""
     return programs.run(
-        [STUBBORN, *words],
+        lambda: [STUBBORN, *words],
         folder,
         ENVIRONMENT,
         stop_requested=lambda: stop_after is not None and len(reported) >= stop_after,

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +18,26 @@ from contract.version import Version
 from retraining import steps
 from retraining.settings import Settings
 from retraining.steps import Failed
+from tests.retraining.place import COMPLETE
 from tests.support.versions import gate, publish, two_versions
+from tests.support.waiting import until
+
+PROGRESS = Progress(
+    epoch=1, epochs=2, within=1, loss=0.5, accuracy=0.9, learning_rate=0.01, images_per_second=9,
+    seconds=3,
+)  # fmt: skip
+# Holds the lock of a run until it gets SIGINT, and writes the run's last files then.
+ENDING = """
+import fcntl, os, pathlib, signal, socket, sys
+folder = pathlib.Path(sys.argv[1])
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+lock = (folder / "lock").open("w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print(os.getpid(), socket.gethostname(), end="", file=lock, flush=True)
+signal.sigwait({signal.SIGINT})
+for name in sys.argv[2:]:
+    (folder / name).touch()
+"""
 
 
 class Recorder:
@@ -197,7 +218,35 @@ def test_a_request_cannot_name_code_to_run(store: Store, settings: Settings) -> 
         steps.train(asked, settings, Recorder())
 
 
-@pytest.mark.slow
+def test_what_a_training_wrote_after_its_worker_was_killed_is_reported(
+    store: Store, settings: Settings
+) -> None:
+    folder = settings.runs / "job"
+    folder.mkdir(parents=True)
+    for name in COMPLETE:
+        (folder / name).touch()
+    (folder / "log.txt").write_text("Training\nepoch 1\n")
+    (folder / "progress.jsonl").write_text(PROGRESS.model_dump_json() + "\n")
+    (folder / ".copied").write_text(json.dumps({"log.txt": len("Training\n"), "lines": 1}))
+    reporter = Recorder()
+    done = steps.train(job(), settings, reporter)
+    assert (reporter.lines, done.progress) == (["epoch 1"], PROGRESS)
+
+
+def test_a_training_that_ends_as_it_is_stopped_is_not_resumed(
+    store: Store, settings: Settings
+) -> None:
+    """It belongs to a worker that was killed, and completes the run in spite of the signal."""
+    folder = settings.runs / "job"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}")
+    words = [sys.executable, "-c", ENDING, str(folder), *COMPLETE]
+    with subprocess.Popen(words, start_new_session=True):
+        until(lambda: (folder / "lock").exists() and (folder / "lock").read_text())
+        steps.train(job(), settings, Recorder())
+    assert not (folder / "log.txt").read_text()
+
+
 @pytest.mark.parametrize(
     ("corrections", "line"),
     [
@@ -210,7 +259,8 @@ def test_a_job_says_why_it_is_trained_without_corrections(
     corrections: Path | None, line: str, store: Store, settings: Settings
 ) -> None:
     reporter = Recorder()
-    settings = replace(settings, corrections=corrections, environment=dict(os.environ))
+    no_python = {"PYTHONHOME": "/nowhere"}  # so that the training ends at once
+    settings = replace(settings, corrections=corrections, environment=no_python)
     with pytest.raises(Failed):
         steps.train(job(data="/nowhere"), settings, reporter)
     assert reporter.lines[0] == line

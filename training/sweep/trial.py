@@ -76,8 +76,9 @@ class Objective:
         watch = _Watch(trial, run)
         if not run.completed:
             try:
+                resumed = ["--resume", str(run.folder)]
                 code = programs.run(
-                    ["training", *(["--resume", str(run.folder)] if run.has_facts else new)],
+                    lambda: ["training", *(resumed if run.has_facts else new)],
                     run.folder,
                     environment(),
                     stop_requested=watch.is_worse,
