@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from contract.card import Preparation
 from export.proof import ProofFailed
 from export.runners import Pixels
-from preprocessing.decoder import NotAPicture
+from preprocessing.decoder import NotAnImage
 from preprocessing.digits.normalize import Blank
 from preprocessing.encoding import png_of
 from preprocessing.preparation import Preparer, preparer_of
@@ -55,7 +55,7 @@ def _read(prepare: Preparer, pixels: Pixels) -> Pixels:
         try:
             file = png_of(prepare.with_margin(image))
             read[index] = prepare.file(file, max_pixels=MAX_PIXELS)
-        except (Blank, NotAPicture):
+        except (Blank, NotAnImage):
             continue
     return read
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.card import BadCard, DigitPreparation
-from preprocessing.decoder import NotAPicture, Raster, TooManyPixels, decode
+from preprocessing.decoder import NotAnImage, Raster, TooManyPixels, decode
 from preprocessing.digits.normalize import Blank, InkMode
 from preprocessing.preparation import Pixels, Preparer, preparer_for, preparer_of
 
@@ -57,7 +57,7 @@ def _tile(file: Path, prepare: Preparer, ink: InkMode) -> Colours:
         raster = decode(file.read_bytes(), max_pixels=MAX_PIXELS, reduction=prepare.reduction)
         _put(tile, _seen(raster), 0)
         _put(tile, _in_bgr(prepare(raster, ink)), SIDE + GAP // 2)
-    except (OSError, NotAPicture, TooManyPixels) as error:
+    except (OSError, NotAnImage, TooManyPixels) as error:
         caption = f"{caption}: {error}"
     except Blank:
         caption = f"{caption} (blank)"

@@ -22,8 +22,8 @@ from preprocessing.formats import (
     PNG,
     SIGNATURES,
     SMALL,
-    NotAPicture,
-    Picture,
+    NotAnImage,
+    OpenedImage,
     Raster,
     Reduction,
     is_bomb,
@@ -33,7 +33,7 @@ from preprocessing.formats import (
 from preprocessing.unsupported import DAMAGED, UNKNOWN, has_lost_bytes, name_of
 
 __all__ = [
-    "SIGNATURES", "NotAPicture", "Picture", "Raster", "TooManyPixels", "decode", "identify",
+    "SIGNATURES", "NotAnImage", "OpenedImage", "Raster", "TooManyPixels", "decode", "identify",
     "small_png",
 ]  # fmt: skip
 
@@ -86,26 +86,26 @@ def _beginning(start: bytes, size: int, max_pixels: int) -> Literal["one chunk",
     return "one chunk" if start[START:] == one else "others"
 
 
-def identify(body: bytes, *, max_pixels: int, reduction: Reduction = FOR_DIGITS) -> Picture:
-    """The image in `body`, of which only the header is read; NotAPicture or TooManyPixels."""
+def identify(body: bytes, *, max_pixels: int, reduction: Reduction = FOR_DIGITS) -> OpenedImage:
+    """The image in `body`, of which only the header is read; NotAnImage or TooManyPixels."""
     if not body.startswith(SIGNATURES):
-        raise NotAPicture(name_of(body) or UNKNOWN)
+        raise NotAnImage(name_of(body) or UNKNOWN)
     if has_lost_bytes(body):
-        raise NotAPicture(DAMAGED)
-    picture = open_image(body, reduction)
-    if picture.width < 1 or picture.height < 1:
-        raise NotAPicture("the image's header is damaged: it gives no width and height")
-    if picture.width * picture.height > max_pixels:
+        raise NotAnImage(DAMAGED)
+    opened = open_image(body, reduction)
+    if opened.width < 1 or opened.height < 1:
+        raise NotAnImage("the image's header is damaged: it gives no width and height")
+    if opened.width * opened.height > max_pixels:
         raise TooManyPixels(
-            f"the image has {picture.width} x {picture.height} pixels, more than the "
+            f"the image has {opened.width} x {opened.height} pixels, more than the "
             f"{max_pixels:,} allowed (DIGITSERVE_MAX_PIXELS); send a smaller one"
         )
-    memory = picture.memory + PREPARING + reduction.memory(picture[:2])
-    return picture._replace(memory=memory)
+    memory = opened.memory + PREPARING + reduction.memory(opened[:2])
+    return opened._replace(memory=memory)
 
 
 def decode(body: bytes, *, max_pixels: int, reduction: Reduction = FOR_DIGITS) -> Raster:
-    """The pixels of any image file; NotAPicture or TooManyPixels."""
+    """The pixels of any image file; NotAnImage or TooManyPixels."""
     raster = small_png(body, max_pixels)
     if raster is None:
         return identify(body, max_pixels=max_pixels, reduction=reduction).raster()
@@ -117,6 +117,6 @@ def _decoded(png: bytes) -> Raster:
     if samples is None:
         if was_refused():
             raise MemoryError("there was no memory to decode an image")
-        raise NotAPicture("the image is damaged or incomplete: it cannot be decoded")
+        raise NotAnImage("the image is damaged or incomplete: it cannot be decoded")
     raster: Raster = samples
     return raster

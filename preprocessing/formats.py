@@ -1,6 +1,6 @@
 """Image files: their headers and their pixels, at a cost that is known from the header.
 
-    body --open_image--> Picture(width, height, memory, raster) --raster()--> Raster
+    body --open_image--> OpenedImage(width, height, memory, raster) --raster()--> Raster
 
 Pillow decodes every format except the small PNGs of the fast path, which OpenCV decodes in 5 us
 instead of 60 (see `decoder`). Pillow parses headers in Python and has no limit on the number of
@@ -92,17 +92,17 @@ class Reduction(NamedTuple):
 FOR_DIGITS = Reduction(256)  # more pixels do not improve a digit of 20
 
 
-class NotAPicture(Exception):
+class NotAnImage(Exception):
     """The bytes are not an image, or a damaged or unsupported one."""
 
 
-class Picture(NamedTuple):
+class OpenedImage(NamedTuple):
     """An image file of which only the header has been read."""
 
     width: int  # pixels, as stored: before the EXIF orientation is applied
     height: int
     memory: int  # upper bound in bytes for decoding, including copies of the body
-    raster: Callable[[], Raster]  # decodes the pixels; NotAPicture if they are damaged
+    raster: Callable[[], Raster]  # decodes the pixels; NotAnImage if they are damaged
 
 
 def raster_of(image: Image.Image, reduction: Reduction = FOR_DIGITS) -> Raster:
@@ -115,7 +115,7 @@ def raster_of(image: Image.Image, reduction: Reduction = FOR_DIGITS) -> Raster:
     elif image.mode in MODES:
         mode = MODES[image.mode]
     else:
-        raise NotAPicture(
+        raise NotAnImage(
             f"pixels of the kind {image.mode} are not supported: use 8 or 16 bits a sample"
         )
     if image.mode != mode:
@@ -146,7 +146,7 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def open_image(body: bytes, reduction: Reduction) -> Picture:
+def open_image(body: bytes, reduction: Reduction) -> OpenedImage:
     """Read the header of a file that starts with one of SIGNATURES."""
     opened = next(opened for first, opened in _OPENED.items() if body.startswith(first))
     return opened(body, reduction)
@@ -160,27 +160,27 @@ class _Bounded(BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self.reads += 1
         if self.reads > MOST_READS:
-            raise NotAPicture("an image file of so many parts is not decoded: save it again")
+            raise NotAnImage("an image file of so many parts is not decoded: save it again")
         return super().read(size)
 
 
 @contextmanager
 def _refusing(what: str) -> Iterator[None]:
-    """Turn any exception of Pillow into NotAPicture, or into MemoryError if memory was refused."""
+    """Turn any exception of Pillow into NotAnImage, or into MemoryError if memory was refused."""
     try:
         yield
-    except (NotAPicture, MemoryError):
+    except (NotAnImage, MemoryError):
         raise
     except Exception:
         if was_refused():
             raise MemoryError("there was no memory to decode an image") from None
-        raise NotAPicture(
+        raise NotAnImage(
             f"the {what} is damaged, incomplete or of a form that is not supported: send a PNG or "
             "a JPEG"
         ) from None
 
 
-def _picture(body: bytes, image: ImageFile, reduction: Reduction, extra: int = 0) -> Picture:
+def _opened(body: bytes, image: ImageFile, reduction: Reduction, extra: int = 0) -> OpenedImage:
     """`extra` is the number of bytes that its decoder needs in addition to the pixels."""
     converted = image.mode not in ("L", "RGB", "RGBA") or "transparency" in image.info
     a_pixel = (
@@ -190,13 +190,13 @@ def _picture(body: bytes, image: ImageFile, reduction: Reduction, extra: int = 0
     )
     width, height = image.size
     memory = a_pixel * width * height + 2 * len(body) + extra
-    return Picture(width, height, memory, partial(_raster, image, reduction))
+    return OpenedImage(width, height, memory, partial(_raster, image, reduction))
 
 
 def _check_size(image: ImageFile, size: tuple[int, int]) -> None:
-    """NotAPicture if Pillow's size differs from the one that was compared with the limits."""
+    """NotAnImage if Pillow's size differs from the one that was compared with the limits."""
     if image.size != size:
-        raise NotAPicture("the image is damaged: it has two sizes")
+        raise NotAnImage("the image is damaged: it has two sizes")
 
 
 def _raster(image: ImageFile, reduction: Reduction) -> Raster:
@@ -228,7 +228,7 @@ def is_plain(body: bytes) -> bool:
     """Whether OpenCV decodes the PNG correctly and quickly, even a malicious one."""
     try:
         kinds = {kind for kind, _, _ in _chunks(body)}
-    except NotAPicture:
+    except NotAnImage:
         return False
     return kinds <= PLAIN or (kinds <= PLAIN | {b"tRNS"} and body[COLOUR] != GRAY)
 
@@ -247,20 +247,22 @@ def is_bomb(body: bytes) -> bool:
                 data = inflater.unconsumed_tail
                 if found > most:
                     return True
-    except (NotAPicture, zlib.error):
+    except (NotAnImage, zlib.error):
         return True
     return False
 
 
-def _png(body: bytes, reduction: Reduction) -> Picture:
+def _png(body: bytes, reduction: Reduction) -> OpenedImage:
     if len(body) < COLOUR + 1 or body[12:16] != b"IHDR":
-        raise NotAPicture("the PNG is damaged: it does not begin with a header")
+        raise NotAnImage("the PNG is damaged: it does not begin with a header")
     width, height, bits, colour = _HEADER(body)
     a_pixel = 1 if (bits, colour) == (8, GRAY) else A_PIXEL.get(colour, 4)
     if b"tRNS" in body:
         a_pixel += 2 * CONVERTED
     memory = a_pixel * width * height + 2 * len(body)
-    return Picture(width, height, memory, partial(_png_raster, body, (width, height), reduction))
+    return OpenedImage(
+        width, height, memory, partial(_png_raster, body, (width, height), reduction)
+    )
 
 
 def _png_raster(body: bytes, size: tuple[int, int], reduction: Reduction) -> Raster:
@@ -270,13 +272,13 @@ def _png_raster(body: bytes, size: tuple[int, int], reduction: Reduction) -> Ras
         if kind not in NEEDED:
             continue
         if len(kept) > MOST_PARTS:
-            raise NotAPicture(f"a PNG of more than {MOST_PARTS:,} parts is not decoded")
+            raise NotAnImage(f"a PNG of more than {MOST_PARTS:,} parts is not decoded")
         name = kind.decode()  # ASCII, as all of NEEDED are
         if end > len(body):
-            raise NotAPicture(f"the PNG is incomplete: it ends inside its {name} chunk")
+            raise NotAnImage(f"the PNG is incomplete: it ends inside its {name} chunk")
         checksum = int.from_bytes(view[end - 4 : end], "big")
         if zlib.crc32(view[begin + 4 : end - 4]) != checksum:
-            raise NotAPicture(f"the PNG is damaged: the checksum of its {name} chunk is wrong")
+            raise NotAnImage(f"the PNG is damaged: the checksum of its {name} chunk is wrong")
         kept.append(view[begin:end])
     with _refusing("PNG"):
         image = PngImageFile(_Bounded(b"".join(kept)))
@@ -292,7 +294,7 @@ def _chunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
     begin, kind = len(PNG), b""
     while kind != b"IEND":
         if begin + 12 > len(body):
-            raise NotAPicture("the PNG is incomplete: its end is missing")
+            raise NotAnImage("the PNG is incomplete: its end is missing")
         length, kind = _CHUNK(body, begin)
         end = begin + 12 + length
         yield kind, begin, end
@@ -302,10 +304,10 @@ def _chunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
 # ---- other formats ------------------------------------------------------------------------------
 
 
-def _jpeg(body: bytes, reduction: Reduction) -> Picture:
+def _jpeg(body: bytes, reduction: Reduction) -> OpenedImage:
     _check_scans(body)
     if body.count(b"Exif\0\0") > MOST_EXIF:
-        raise NotAPicture(f"a JPEG of more than {MOST_EXIF} parts with EXIF is not decoded")
+        raise NotAnImage(f"a JPEG of more than {MOST_EXIF} parts with EXIF is not decoded")
     with _refusing("JPEG"):
         image = JpegImageFile(_Bounded(body))
         width, height = image.size
@@ -317,34 +319,34 @@ def _jpeg(body: bytes, reduction: Reduction) -> Picture:
             down = max(layer[2] for layer in image.layer)
             units = -(-width // (8 * across)) * -(-height // (8 * down))
             coefficients = BLOCK * units * sum(layer[1] * layer[2] for layer in image.layer)
-        picture = _picture(body, image, reduction, coefficients)
-        return picture._replace(width=width, height=height)
+        opened = _opened(body, image, reduction, coefficients)
+        return opened._replace(width=width, height=height)
 
 
 def _check_scans(body: bytes) -> None:
     if body.count(SCAN) > MOST_SCANS:
-        raise NotAPicture(f"a JPEG of more than {MOST_SCANS} scans is not decoded")
+        raise NotAnImage(f"a JPEG of more than {MOST_SCANS} scans is not decoded")
 
 
-def _gif(body: bytes, reduction: Reduction) -> Picture:
+def _gif(body: bytes, reduction: Reduction) -> OpenedImage:
     with _refusing("GIF"):
-        return _picture(body, GifImageFile(_Bounded(body)), reduction)
+        return _opened(body, GifImageFile(_Bounded(body)), reduction)
 
 
-def _bmp(body: bytes, reduction: Reduction) -> Picture:
+def _bmp(body: bytes, reduction: Reduction) -> OpenedImage:
     with _refusing("BMP"):
         image = BmpImageFile(_Bounded(body))
-        picture = _picture(body, image, reduction)
+        opened = _opened(body, image, reduction)
         in_runs = image.tile[0].codec_name == "bmp_rle"
-        if in_runs and picture.width * picture.height + len(body) > MOST_RUNS:
-            raise NotAPicture("a large BMP of run lengths is not decoded: send a PNG or a JPEG")
-        return picture
+        if in_runs and opened.width * opened.height + len(body) > MOST_RUNS:
+            raise NotAnImage("a large BMP of run lengths is not decoded: send a PNG or a JPEG")
+        return opened
 
 
-def _webp(body: bytes, reduction: Reduction) -> Picture:
+def _webp(body: bytes, reduction: Reduction) -> OpenedImage:
     """Read only the header: libwebp allocates memory for the whole image when it opens it."""
     if len(body) < 32 or body[8:12] != b"WEBP":
-        raise NotAPicture(UNKNOWN)
+        raise NotAnImage(UNKNOWN)
     match body[12:16]:
         case b"VP8 ":
             width, height = struct.unpack_from("<HH", body, 26)
@@ -356,11 +358,13 @@ def _webp(body: bytes, reduction: Reduction) -> Picture:
             sides = (int.from_bytes(body[at : at + 3], "little") for at in (24, 27))
             width, height = (side + 1 for side in sides)
         case _:
-            raise NotAPicture("the WebP is damaged: it does not begin with an image")
+            raise NotAnImage("the WebP is damaged: it does not begin with an image")
     # Two canvases and a copy in libwebp, Pillow's image, and a copy of it if it has alpha.
     a_pixel = 16 if body[12:16] == b"VP8 " else 20
     memory = a_pixel * width * height + 2 * len(body)
-    return Picture(width, height, memory, partial(_webp_raster, body, (width, height), reduction))
+    return OpenedImage(
+        width, height, memory, partial(_webp_raster, body, (width, height), reduction)
+    )
 
 
 def _webp_raster(body: bytes, size: tuple[int, int], reduction: Reduction) -> Raster:
@@ -376,7 +380,7 @@ TILE_WIDTH, TILE_HEIGHT, TILES = 322, 323, 324
 JPEG = 7
 
 
-def _tiff(body: bytes, reduction: Reduction) -> Picture:
+def _tiff(body: bytes, reduction: Reduction) -> OpenedImage:
     """Check the tags first, because Pillow creates a list of all their values."""
     with _refusing("TIFF"):
         order = "<" if body.startswith(b"II") else ">"
@@ -385,7 +389,7 @@ def _tiff(body: bytes, reduction: Reduction) -> Picture:
         entries = struct.iter_unpack(order + "HHII", body[at + 2 : at + 2 + 12 * count])
         for tag, _, many, _ in entries:
             if tag in (STRIPS, TILES) and many > MOST_PARTS:
-                raise NotAPicture(f"a TIFF of more than {MOST_PARTS:,} parts is not decoded")
+                raise NotAnImage(f"a TIFF of more than {MOST_PARTS:,} parts is not decoded")
         image = TiffImageFile(_Bounded(body))
         tags = image.tag_v2
         if tags.get(COMPRESSION) == JPEG:
@@ -395,16 +399,16 @@ def _tiff(body: bytes, reduction: Reduction) -> Picture:
         if TILES in tags:
             across, down = tags[TILE_WIDTH], tags[TILE_HEIGHT]
         if not 0 < across * down <= max(MOST_TILE, width * height):
-            raise NotAPicture("the TIFF is damaged: its parts have no size, or far too large a one")
+            raise NotAnImage("the TIFF is damaged: its parts have no size, or far too large a one")
         parts = -(-width // across) * -(-height // down)
         if parts > MOST_PARTS:
-            raise NotAPicture(f"a TIFF of more than {MOST_PARTS:,} parts is not decoded")
+            raise NotAnImage(f"a TIFF of more than {MOST_PARTS:,} parts is not decoded")
         if parts > np.size(tags[TILES if TILES in tags else STRIPS]):
-            raise NotAPicture("the TIFF is incomplete: parts of it are missing")
-        return _picture(body, image, reduction, 8 * across * down)
+            raise NotAnImage("the TIFF is incomplete: parts of it are missing")
+        return _opened(body, image, reduction, 8 * across * down)
 
 
-_OPENED: dict[bytes, Callable[[bytes, Reduction], Picture]] = {
+_OPENED: dict[bytes, Callable[[bytes, Reduction], OpenedImage]] = {
     PNG: _png,
     b"\xff\xd8\xff": _jpeg,
     b"RIFF": _webp,

@@ -70,7 +70,7 @@ class Preparer:
         return Reduction(GAP * max(height, width), sides, False, COPIES, lambda _: area)
 
     def file(self, body: bytes, *, max_pixels: int, ink: InkMode = "auto") -> Pixels:
-        """The pixels of an image file; NotAPicture, TooManyPixels, or Blank for a digit."""
+        """The pixels of an image file; NotAnImage, TooManyPixels, or Blank for a digit."""
         return self(decode(body, max_pixels=max_pixels, reduction=self.reduction), ink)
 
     def __call__(self, raster: Raster, ink: InkMode = "auto") -> Pixels:

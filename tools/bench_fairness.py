@@ -18,7 +18,7 @@ from tests.support.forms import part, post_parts
 from tests.support.pictures import SEVEN, encoded
 from tests.support.running import Service
 
-ROUNDS, SECONDS, CLIENTS, PICTURES = 4, 5.0, 4, 16
+ROUNDS, SECONDS, CLIENTS, IMAGES = 4, 5.0, 4, 16
 
 
 def seconds_each(service: Service, seconds: float) -> list[float]:
@@ -46,7 +46,7 @@ def send_forms(service: Service, form: list[bytes], seconds: float) -> list[int]
 
 def main() -> None:
     digit = np.pad(np.zeros((2400, 400), np.uint8), ((800, 800), (1800, 1800)), constant_values=255)
-    form = [part(encoded(digit))] * PICTURES  # 4000 x 4000 each
+    form = [part(encoded(digit))] * IMAGES  # 4000 x 4000 each
     alone: list[float] = []
     beside: list[float] = []
     with Service.started(MODELS) as service, ThreadPoolExecutor(CLIENTS) as threads:

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from contract.card import SIDE, DigitPreparation
-from preprocessing.decoder import NotAPicture, Raster, TooManyPixels, decode, identify
+from preprocessing.decoder import NotAnImage, Raster, TooManyPixels, decode, identify
 from preprocessing.digits.normalize import Blank
 from preprocessing.formats import FOR_DIGITS, Reduction, raster_of
 from preprocessing.preparation import Pixels, Preparer, preparer_of
@@ -52,7 +52,7 @@ def as_pixels(image: Any, prepare: Preparer = DIGITS) -> Pixels:
     """
     try:
         return prepare(_raster(image, prepare))
-    except (Blank, NotAPicture) as error:
+    except (Blank, NotAnImage) as error:
         raise BadImage(str(error)) from error
 
 
@@ -73,7 +73,7 @@ def read_raster(path: Path, reduction: Reduction = FOR_DIGITS) -> Raster:
 def _naming(path: Path) -> Iterator[None]:
     try:
         yield
-    except NotAPicture as error:
+    except NotAnImage as error:
         fault = FOR_CLIENTS.sub("", str(error))
         raise BadImage(f"{path} is not a readable image: {fault}") from error
     except TooManyPixels as error:

@@ -18,7 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from preprocessing.decoder import NotAPicture, TooManyPixels
+from preprocessing.decoder import NotAnImage, TooManyPixels
 from preprocessing.digits.normalize import Blank
 from service.batching.interface import DeadlinePassed
 from service.errors import Problem
@@ -31,8 +31,8 @@ from service.problem_types.http import (
     NO_SUCH_ROUTE,
 )
 from service.problem_types.prediction import (
-    BLANK_PICTURE,
-    NOT_A_PICTURE,
+    BLANK_IMAGE,
+    NOT_AN_IMAGE,
     OUT_OF_MEMORY,
     TOO_MANY_PIXELS,
 )
@@ -66,10 +66,10 @@ def problem_of(error: Exception) -> Problem:
         case RequestValidationError():
             wrong = (f"{'.'.join(map(str, e['loc'][1:]))}: {reason_of(e)}" for e in error.errors())
             return Problem(BAD_PARAMETER, "; ".join(wrong))
-        case NotAPicture():
-            return Problem(NOT_A_PICTURE, str(error))
+        case NotAnImage():
+            return Problem(NOT_AN_IMAGE, str(error))
         case Blank():
-            return Problem(BLANK_PICTURE, str(error))
+            return Problem(BLANK_IMAGE, str(error))
         case TooManyPixels():
             return Problem(TOO_MANY_PIXELS, str(error))
         case MemoryError():

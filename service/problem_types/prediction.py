@@ -82,7 +82,7 @@ OUT_OF_MEMORY = ProblemType(
     retry=True,
     reason="out_of_memory",
 )
-TOO_MANY_PICTURES = ProblemType(
+TOO_MANY_IMAGES = ProblemType(
     "too-many-pictures",
     413,
     "Too many images",
@@ -90,7 +90,7 @@ TOO_MANY_PICTURES = ProblemType(
     "Spread the images over several requests; the service batches them by itself.",
     ("DIGITSERVE_MAX_PICTURES", "DIGITSERVE_MAX_QUEUE", "DIGITSERVE_MAX_QUEUE_BYTES"),
 )
-NOT_A_PICTURE = ProblemType(
+NOT_AN_IMAGE = ProblemType(
     "not-a-picture",
     422,
     "Not an image",
@@ -99,7 +99,7 @@ NOT_A_PICTURE = ProblemType(
     "Send a PNG, JPEG, WebP, BMP, GIF or TIFF. If the file opens elsewhere, check that the client "
     "sends its bytes unchanged and completely.",
 )
-BLANK_PICTURE = ProblemType(
+BLANK_IMAGE = ProblemType(
     "blank-picture",
     422,
     "Blank image",

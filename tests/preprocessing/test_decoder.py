@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from preprocessing.decoder import NotAPicture, Raster, identify, small_png
+from preprocessing.decoder import NotAnImage, Raster, identify, small_png
 from tests.preprocessing import files
 from tests.support.pictures import encoded, seven
 
@@ -294,5 +294,5 @@ def test_the_fast_path_leaves_all_other_files_to_the_decoder(body: bytes) -> Non
 def test_the_fast_path_rejects_a_damaged_png() -> None:
     body = bytearray(encoded(GRAY))
     body[60] ^= 1
-    with pytest.raises(NotAPicture):
+    with pytest.raises(NotAnImage):
         small_png(bytes(body), LIMIT)

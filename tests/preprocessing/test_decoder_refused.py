@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from preprocessing.decoder import SIGNATURES, NotAPicture, TooManyPixels, identify, small_png
+from preprocessing.decoder import SIGNATURES, NotAnImage, TooManyPixels, identify, small_png
 from service.api.v1.bodies import ImageFile
 from service.api.v1.images import prepared
 from tests.preprocessing import files
@@ -48,9 +48,9 @@ def soon(seconds: float = 0.1) -> Iterator[None]:
 
 def read(body: bytes) -> None:
     """With both decoders; any exception but a rejection is a failure."""
-    with suppress(NotAPicture):
+    with suppress(NotAnImage):
         small_png(body, FEW)
-    with suppress(NotAPicture, TooManyPixels):
+    with suppress(NotAnImage, TooManyPixels):
         identify(body, max_pixels=FEW).raster()
 
 
@@ -59,9 +59,9 @@ def test_a_truncated_file_is_rejected_unless_its_pixels_are_complete(whole: byte
     expected = identify(whole, max_pixels=LIMIT).raster()
     most = len(whole)
     for length in {*range(1, 60), *range(60, most, 41), *range(most - 30, most)}:
-        with soon(), suppress(NotAPicture):
+        with soon(), suppress(NotAnImage):
             assert np.array_equal(identify(whole[:length], max_pixels=LIMIT).raster(), expected)
-    with pytest.raises(NotAPicture):
+    with pytest.raises(NotAnImage):
         identify(whole[: most * 2 // 5], max_pixels=LIMIT).raster()  # within the first frame
 
 
@@ -70,7 +70,7 @@ def test_a_jpeg_that_ends_within_a_scan_is_rejected(progressive: bool) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
     whole = encoded(noise, "JPEG", progressive=progressive)
     for length in range(len(whole) // 2, len(whole), 4999):
-        with pytest.raises(NotAPicture):
+        with pytest.raises(NotAnImage):
             identify(whole[:length], max_pixels=LIMIT).raster()
 
 
@@ -85,7 +85,7 @@ def test_a_jpeg_that_ends_within_a_scan_is_rejected(progressive: bool) -> None:
     ids=["text", "sound", "BigTIFF", "zeros"],
 )
 def test_an_unknown_format_is_rejected_by_its_first_bytes(body: bytes) -> None:
-    with pytest.raises(NotAPicture, match="no PNG, JPEG, WebP, BMP, GIF or TIFF"):
+    with pytest.raises(NotAnImage, match="no PNG, JPEG, WebP, BMP, GIF or TIFF"):
         identify(body, max_pixels=LIMIT)
 
 
@@ -127,7 +127,7 @@ def test_the_limit_of_pixels_is_exact(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "GIF"])  # has that of its frame
 def test_a_header_without_a_size_is_rejected(kind: str) -> None:
-    with pytest.raises(NotAPicture, match=r"no width and height|(JPEG|BMP|TIFF) is damaged"):
+    with pytest.raises(NotAnImage, match=r"no width and height|(JPEG|BMP|TIFF) is damaged"):
         identify(of_size(kind, 0, 28), max_pixels=LIMIT)
 
 
@@ -200,7 +200,7 @@ def test_the_error_about_an_unsupported_tiff_says_why(
     tags: dict[int, tuple[str, list[int]]], reason: str
 ) -> None:
     body = files.tiff("<", tags, [bytes(64 * 64 * 8)])
-    with soon(), pytest.raises(NotAPicture, match=reason):
+    with soon(), pytest.raises(NotAnImage, match=reason):
         identify(body, max_pixels=LIMIT).raster()
 
 
@@ -208,9 +208,9 @@ def test_a_wrong_checksum_is_rejected() -> None:
     for at in (30, 60, len(SHEET) - 14):  # of the header, within the data, of the data
         body = bytearray(SHEET)
         body[at] ^= 1
-        with pytest.raises(NotAPicture):
+        with pytest.raises(NotAnImage):
             identify(bytes(body), max_pixels=LIMIT).raster()
-        with pytest.raises(NotAPicture):
+        with pytest.raises(NotAnImage):
             small_png(bytes(body), LIMIT)
 
 
@@ -252,7 +252,7 @@ def test_only_the_pixels_of_a_png_with_excess_data_are_inflated() -> None:
 def test_a_png_of_very_many_chunks_is_rejected() -> None:
     body = files.with_chunk(SHEET, b"IDAT", b"", 800_000)
     tracemalloc.start()
-    with pytest.raises(NotAPicture, match="more than 16,384 parts"):
+    with pytest.raises(NotAnImage, match="more than 16,384 parts"):
         identify(body, max_pixels=LIMIT).raster()
     assert tracemalloc.get_traced_memory()[1] < 2**24
     tracemalloc.stop()
@@ -288,7 +288,7 @@ def test_the_fast_path_leaves_many_tiny_pngs_with_excess_data() -> None:
 @pytest.mark.parametrize("code", [[0, 0, 1], [1, 0, 1]], ids=["clear", "end"])
 def test_a_gif_that_only_clears_its_table_is_rejected(code: list[int]) -> None:
     clears = np.packbits(np.array(code * 10**6, np.uint8), bitorder="little").tobytes()
-    with soon(), pytest.raises(NotAPicture, match="damaged"):
+    with soon(), pytest.raises(NotAnImage, match="damaged"):
         identify(files.gif((28, 28), clears), max_pixels=LIMIT).raster()
 
 
@@ -301,7 +301,7 @@ def test_a_gif_may_clear_its_table_whenever_it_is_full() -> None:
 def test_a_jpeg_of_many_scans_is_rejected() -> None:
     body = encoded(Image.new("RGB", (2000, 2000)), "JPEG", progressive=True)
     last = body[body.rindex(b"\xff\xda") : -2]
-    with soon(), pytest.raises(NotAPicture, match="more than 32 scans"):
+    with soon(), pytest.raises(NotAnImage, match="more than 32 scans"):
         identify(body[:-2] + 1000 * last + body[-2:], max_pixels=LIMIT)
 
 
@@ -336,7 +336,7 @@ def two_headers() -> bytes:
     ids=["JPEG's comments", "EXIF", "GIF's comment", "two headers", "BMP's runs", "TIFF's strips"],
 )
 def test_files_that_would_occupy_pillow_are_rejected_quickly(body: bytes, reason: str) -> None:
-    with soon(0.3), pytest.raises(NotAPicture, match=reason):
+    with soon(0.3), pytest.raises(NotAnImage, match=reason):
         identify(body, max_pixels=LIMIT).raster()
 
 

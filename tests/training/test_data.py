@@ -18,7 +18,7 @@ from training.fetch import MNIST_MD5
 from training.idx import BadData
 from training.reading import Reading
 
-PICTURES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 
 def idx(array: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
@@ -59,8 +59,8 @@ def test_the_error_about_a_missing_file_lists_the_required_files(folder: Path) -
 def test_the_error_about_files_that_are_not_mnist_has_the_expected_checksum(folder: Path) -> None:
     with pytest.raises(BadData) as bad:
         find_data_set(mnist_dir=folder)
-    assert PICTURES in str(bad.value)
-    assert MNIST_MD5[PICTURES] in str(bad.value)
+    assert IMAGES in str(bad.value)
+    assert MNIST_MD5[IMAGES] in str(bad.value)
     assert "is damaged" in str(bad.value)
 
 
@@ -82,8 +82,8 @@ def test_there_is_no_fallback_from_an_explicit_mnist_folder(tmp_path: Path) -> N
     ids=["empty", "another format", "a byte short", "a byte long", "another size", "too few"],
 )
 def test_damaged_image_files_are_rejected(folder: Path, content: bytes, message: str) -> None:
-    (folder / f"{PICTURES}.gz").unlink()
-    (folder / PICTURES).write_bytes(content)
+    (folder / f"{IMAGES}.gz").unlink()
+    (folder / IMAGES).write_bytes(content)
     with pytest.raises(BadData, match=message):
         own(folder)
 
@@ -111,9 +111,9 @@ def test_the_error_names_a_class_without_training_images(folder: Path) -> None:
     ids=["cut", "no gzip", "changed"],
 )
 def test_the_error_names_a_damaged_gzip_file(folder: Path, spoil: Any) -> None:
-    path = folder / f"{PICTURES}.gz"
+    path = folder / f"{IMAGES}.gz"
     path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(BadData, match=rf"{PICTURES}\.gz is damaged: it cannot be decompressed"):
+    with pytest.raises(BadData, match=rf"{IMAGES}\.gz is damaged: it cannot be decompressed"):
         own(folder)
 
 
@@ -201,10 +201,8 @@ def test_the_error_about_a_modified_archive_has_both_checksums(
     tmp_path: Path,
 ) -> None:
     raw = fashion(tmp_path)
-    (raw / f"{PICTURES}.gz").write_bytes(gzip.compress(b"something else", mtime=0))
-    with pytest.raises(
-        BadData, match=rf"{PICTURES}\.gz is damaged: its MD5 is \w{{32}}, not 8d4fb"
-    ):
+    (raw / f"{IMAGES}.gz").write_bytes(gzip.compress(b"something else", mtime=0))
+    with pytest.raises(BadData, match=rf"{IMAGES}\.gz is damaged: its MD5 is \w{{32}}, not 8d4fb"):
         find_data_set("fashion-mnist", root=tmp_path)
 
 

@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 
 from tests.support.running import ROOT
 
-PICTURES = ROOT / ".pictures"
+SCREENSHOTS = ROOT / ".pictures"
 SIZES = {"small": {"width": 390, "height": 844}, "large": {"width": 1280, "height": 900}}
 # Elements wider than the window, except for those in a scrolling container.
 STICKS_OUT = """() => {
@@ -23,8 +23,8 @@ SCROLLS = "document.documentElement.scrollWidth > document.documentElement.clien
 
 def expect_to_fit(page: Page, name: str) -> None:
     """Also takes the screenshot `name`."""
-    PICTURES.mkdir(exist_ok=True)
-    path = PICTURES / f"{name}.png"
+    SCREENSHOTS.mkdir(exist_ok=True)
+    path = SCREENSHOTS / f"{name}.png"
     page.screenshot(path=path, full_page=True)
     assert not page.evaluate(SCROLLS), f"the page scrolls sideways: {path}"
     assert page.evaluate(STICKS_OUT) == [], path

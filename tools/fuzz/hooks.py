@@ -19,13 +19,13 @@ FORMATS = {
     f"image/{kind}": [encoded(seven(side=side), kind) for side in (28, 60, 200)]
     for kind in ("png", "jpeg", "webp", "bmp", "gif", "tiff")
 }
-PICTURES = st.sampled_from([body for bodies in FORMATS.values() for body in bodies])
+IMAGES = st.sampled_from([body for bodies in FORMATS.values() for body in bodies])
 
 for media_type, bodies in FORMATS.items():
     schemathesis.openapi.media_type(media_type, st.sampled_from(bodies))
-schemathesis.openapi.media_type("application/octet-stream", PICTURES)
-schemathesis.openapi.format("binary", PICTURES)
-schemathesis.openapi.format("byte", PICTURES.map(lambda body: b64encode(body).decode()))
+schemathesis.openapi.media_type("application/octet-stream", IMAGES)
+schemathesis.openapi.format("binary", IMAGES)
+schemathesis.openapi.format("byte", IMAGES.map(lambda body: b64encode(body).decode()))
 
 
 @schemathesis.hook

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.telemetry.metrics.buffered import BufferedMetric
 from service.telemetry.metrics.multiprocess import Matches, all_series
-from service.telemetry.metrics.registry import PICTURES, SECONDS, Metrics
+from service.telemetry.metrics.registry import BATCH_SIZES, SECONDS, Metrics
 from service.telemetry.request_record import GONE
 
 _PREDICTION = re.compile("/v1/predict|/v2/.*/infer")
@@ -41,7 +41,9 @@ class Snapshot(BaseModel):
     inflight: float
     watchers: float
     seconds: Annotated[list[float], Field(min_length=len(SECONDS) + 1, max_length=len(SECONDS) + 1)]
-    sizes: Annotated[list[float], Field(min_length=len(PICTURES) + 1, max_length=len(PICTURES) + 1)]
+    sizes: Annotated[
+        list[float], Field(min_length=len(BATCH_SIZES) + 1, max_length=len(BATCH_SIZES) + 1)
+    ]
 
 
 class Period(NamedTuple):
@@ -160,7 +162,7 @@ def batches_of(periods: Sequence[Period]) -> list[BatchSize]:
     calls = _since(periods, lambda snapshot: snapshot.sizes)
     return [
         BatchSize(most=most, calls=each)
-        for most, each in zip((*PICTURES, None), calls, strict=True)
+        for most, each in zip((*BATCH_SIZES, None), calls, strict=True)
     ]
 
 

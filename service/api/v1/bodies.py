@@ -26,7 +26,7 @@ from multipart import (
 )
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from preprocessing.decoder import SIGNATURES, NotAPicture
+from preprocessing.decoder import SIGNATURES, NotAnImage
 from preprocessing.unsupported import name_of
 from service.api.params import check_images, most_images
 from service.api.v1.base64_text import decoded
@@ -232,12 +232,12 @@ def _set_text(texts: Texts, name: str, value: object) -> None:
 def from_urlencoded(
     body: bytes, content_type: bytes, settings: Settings, texts: Texts = NO_TEXTS
 ) -> list[ImageFile]:
-    """The images of a form; raises Problem or NotAPicture."""
+    """The images of a form; raises Problem or NotAnImage."""
     if body.lstrip()[:1] == b"{":
         return from_json(body, content_type, settings, texts)
     named = name_of(body)
     if named is not None:
-        raise NotAPicture(named)
+        raise NotAnImage(named)
     fields = body.translate(None, b"\r\n").split(b"&", settings.max_parts)
     if len(fields) > settings.max_parts:
         raise Problem(

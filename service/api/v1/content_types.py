@@ -34,7 +34,7 @@ from service.problem_types.content import (
 )
 
 # As nearly all clients write them, so that most requests need no further look.
-PICTURES = frozenset(
+IMAGE_TYPES = frozenset(
     {
         b"image/png", b"image/jpeg", b"image/webp", b"image/bmp", b"image/gif", b"image/tiff",
         b"application/octet-stream", b"",
@@ -56,7 +56,7 @@ MULTIPART, URLENCODED = b"multipart/form-data", b"application/x-www-form-urlenco
 def check_head(headers: Mapping[bytes, bytes]) -> None:
     """Problem 415 unless the body may hold images, and is not compressed."""
     content_type = headers.get(b"content-type", b"")
-    if content_type not in PICTURES:
+    if content_type not in IMAGE_TYPES:
         check_type(content_type)
     if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
         raise Problem(
@@ -115,7 +115,7 @@ def predict_content(card: ModelCard) -> dict[str, Any]:
         "several": {"value": {"images": [image, data_url(example)]}},
     }
     return {
-        **{kind.decode(): {"schema": file} for kind in sorted(PICTURES) if kind},
+        **{kind.decode(): {"schema": file} for kind in sorted(IMAGE_TYPES) if kind},
         "image/*": {"schema": file},
         MULTIPART.decode(): {"schema": _object("image", _list_of(file), description=files)},
         URLENCODED.decode(): {"schema": _object("image", _list_of(text), description=texts)},

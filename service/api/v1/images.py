@@ -15,7 +15,7 @@ import numpy as np
 
 from contract.card import SIDE
 from preprocessing.allocation import was_refused
-from preprocessing.decoder import NotAPicture, Picture, TooManyPixels, identify, small_png
+from preprocessing.decoder import NotAnImage, OpenedImage, TooManyPixels, identify, small_png
 from preprocessing.digits.normalize import Blank, InkMode, are_normalized
 from preprocessing.encoding import data_url, png_of
 from preprocessing.preparation import Preparer
@@ -40,7 +40,7 @@ def prepared(sent: Sequence[ImageFile], max_pixels: int) -> Pixels | None:
     for _, body in sent:
         try:
             raster = small_png(body, max_pixels, tiny=0)  # many that are tiny are large together
-        except NotAPicture:  # reported with its name by `pixels_of`
+        except NotAnImage:  # reported with its name by `pixels_of`
             return None
         if raster is None or raster.shape != SHEET:
             return None
@@ -56,7 +56,7 @@ def pixels_of(
     ink: InkMode,
     settings: Settings,
 ) -> Slices[Pixels]:
-    """Pixels (n, *prepare.shape); raises NotAPicture, TooManyPixels or Blank, naming the image.
+    """Pixels (n, *prepare.shape); raises NotAnImage, TooManyPixels or Blank, naming the image.
 
     `read` returns the files, which takes `reading` bytes of memory. Each slice is one large
     image, or as many small ones as take a few milliseconds; the pixels are kept between them.
@@ -71,13 +71,13 @@ def pixels_of(
     pixels, began = np.empty((len(images), *prepare.shape), np.uint8), perf_counter()
     images.reverse()  # so that each, and its file, is released when it is done
     for place in range(len(images)):
-        name, picture = images.pop()
-        if picture.memory > reserved or perf_counter() - began > SLICE:
-            yield picture.memory
-            reserved, began = max(picture.memory, SMALL), perf_counter()
+        name, opened = images.pop()
+        if opened.memory > reserved or perf_counter() - began > SLICE:
+            yield opened.memory
+            reserved, began = max(opened.memory, SMALL), perf_counter()
         try:
-            pixels[place] = _pixels(picture, prepare, ink)
-        except (NotAPicture, Blank) as error:
+            pixels[place] = _pixels(opened, prepare, ink)
+        except (NotAnImage, Blank) as error:
             if not name:
                 raise  # an error that is its own cause would keep the body until garbage is sought
             raise type(error)(f"{name}: {error}") from error
@@ -91,19 +91,19 @@ def preview_urls_of(pixels: Pixels) -> list[str]:
 
 def _identified(
     sent: list[ImageFile], prepare: Preparer, settings: Settings
-) -> list[tuple[str, Picture]]:
+) -> list[tuple[str, OpenedImage]]:
     """Each with its name in errors; raises Problem if together they have too many pixels."""
     found, pixels, count = [], 0, len(sent)
     for place, (name, body) in enumerate(sent, 1):
         called = f"{name} (image {place} of {count})" if count > 1 else ""
         try:
-            picture = identify(body, max_pixels=settings.max_pixels, reduction=prepare.reduction)
-        except (NotAPicture, TooManyPixels) as error:
+            opened = identify(body, max_pixels=settings.max_pixels, reduction=prepare.reduction)
+        except (NotAnImage, TooManyPixels) as error:
             if not called:
                 raise
             raise type(error)(f"{called}: {error}") from error
-        found.append((called, picture))
-        pixels += picture.width * picture.height
+        found.append((called, opened))
+        pixels += opened.width * opened.height
     if pixels > settings.max_request_pixels:
         raise Problem(
             REQUEST_TOO_MANY_PIXELS,
@@ -114,12 +114,12 @@ def _identified(
     return found
 
 
-def _pixels(picture: Picture, prepare: Preparer, ink: InkMode) -> Pixels:
+def _pixels(opened: OpenedImage, prepare: Preparer, ink: InkMode) -> Pixels:
     """(h, w[, 3]); MemoryError if an allocation failed, even where the result looks whole."""
     was_refused()  # resets the flag
     try:
-        pixels = prepare(picture.raster(), ink)
-    except (NotAPicture, Blank):
+        pixels = prepare(opened.raster(), ink)
+    except (NotAnImage, Blank):
         if was_refused():
             raise MemoryError("there was no memory to decode an image") from None
         raise

@@ -27,7 +27,7 @@ from preprocessing.preparation import Preparer
 from service.api.options import DEFAULT_OPTIONS, Options, options_for
 from service.api.params import check_images
 from service.api.v1.bodies import Form, ImageFile
-from service.api.v1.content_types import PICTURES, check_head, form_of
+from service.api.v1.content_types import IMAGE_TYPES, check_head, form_of
 from service.api.v1.images import pixels_of, prepared, preview_urls_of
 from service.api.v1.pending import Predictor, PreviewUrls, Together
 from service.batching.interface import DeadlinePassed
@@ -61,7 +61,7 @@ class Predict(Endpoint):
         check_head(headers)
 
     def begin_of(self, headers: Mapping[bytes, bytes], query: bytes) -> Begin:
-        plain = headers.get(b"content-type", b"") in PICTURES and not query
+        plain = headers.get(b"content-type", b"") in IMAGE_TYPES and not query
         if plain and TIMEOUT not in headers and self._together is not None:
             return partial(self._begin_plain, self._together)
         return self.begin
@@ -73,7 +73,7 @@ class Predict(Endpoint):
         options = options_for(model, exchange.query) if exchange.query else DEFAULT_OPTIONS
         prepare = model.prepare
         content_type = exchange.headers.get(b"content-type", b"")
-        if content_type not in PICTURES:  # as nearly all are written
+        if content_type not in IMAGE_TYPES:  # as nearly all are written
             form = form_of(content_type, exchange.body)
             if form is not None:
                 self._begin_form(exchange, options, prepare, form)

@@ -45,7 +45,7 @@ SECONDS = (
 # Seconds until what a request recorded is flushed to shared memory: a killed worker loses no more
 # than this, and it bounds the buffers. A flush every 10 ms cost 7 to 10 % of the throughput.
 ADD_UP = 0.1
-PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 # How an attempt to serve another version ends: it serves, or the gate that it did not pass.
 SwapResult = Literal["swapped", "failed_verify", "failed_load", "failed_golden", "failed_record"]
 SWAPS: tuple[SwapResult, ...] = get_args(SwapResult)
@@ -117,7 +117,7 @@ class Metrics:
         self.inference_seconds = histogram(
             "inference_seconds", "Duration of one model call", "provider"
         )
-        self.batch_size = histogram("batch_size", "Images in one model call", buckets=PICTURES)
+        self.batch_size = histogram("batch_size", "Images in one model call", buckets=BATCH_SIZES)
         self.queue_depth = gauge("queue_depth", "Images in the batcher's queue")
         self.queue_limit = gauge("queue_limit", "Maximum queued images; further requests get 503")
         self.shed = counter("shed", "Requests refused or dropped to stay responsive", "reason")

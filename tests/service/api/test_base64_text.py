@@ -20,8 +20,8 @@ def picture_whose(condition: str) -> bytes:
     raise AssertionError(condition)
 
 
-PICTURES = {padding: picture_whose(str(padding)) for padding in (0, 1, 2)}
-TEXT = b64encode(PICTURES[2]).decode()
+IMAGES = {padding: picture_whose(str(padding)) for padding in (0, 1, 2)}
+TEXT = b64encode(IMAGES[2]).decode()
 
 
 def post(service: Service, text: str) -> httpx2.Response:
@@ -35,12 +35,12 @@ def is_seven(response: httpx2.Response) -> bool:
 
 
 @pytest.mark.parametrize("prefix", ["", "data:image/png;base64,", "DATA:;base64,"])
-@pytest.mark.parametrize("padding", PICTURES)
+@pytest.mark.parametrize("padding", IMAGES)
 def test_base64_may_omit_padding_use_either_alphabet_or_have_blanks_for_plus(
     service: Service, padding: int, prefix: str
 ) -> None:
-    usual = b64encode(PICTURES[padding]).decode()
-    for_urls = urlsafe_b64encode(PICTURES[padding]).decode()
+    usual = b64encode(IMAGES[padding]).decode()
+    for_urls = urlsafe_b64encode(IMAGES[padding]).decode()
     for text in (usual, for_urls):
         assert is_seven(post(service, prefix + text))
         assert is_seven(post(service, prefix + text.rstrip("=")))
@@ -57,7 +57,7 @@ def test_blanks_between_lines_are_never_read_as_plus_signs(
     """Otherwise some texts, of a length valid for base64, would decode to other images."""
     refused = 0
     for cut in range(4):
-        text = b64encode(PICTURES[2]).decode()[: 400 - cut]
+        text = b64encode(IMAGES[2]).decode()[: 400 - cut]
         lines = [text[start : start + width] for start in range(0, len(text), width)]
         response = post(service, separator.join(lines) + end)
         assert response.status_code in (400, 422)

@@ -1,7 +1,7 @@
 """What /v1/live counts as requests, rejections and failures, in one process and in several."""
 
 from service.api.live.summary import Snapshot, take_snapshot
-from service.telemetry.metrics.registry import PICTURES, SECONDS, Metrics
+from service.telemetry.metrics.registry import BATCH_SIZES, SECONDS, Metrics
 from tests.support.shared_memory import workers
 
 
@@ -55,7 +55,7 @@ def test_calls_are_counted_by_batch_size() -> None:
     metrics = Metrics()
     some(metrics)
     tally = take_snapshot(metrics, 0.0)
-    by_bound = dict(zip((*PICTURES, None), tally.sizes, strict=True))
+    by_bound = dict(zip((*BATCH_SIZES, None), tally.sizes, strict=True))
     assert [bound for bound, calls in by_bound.items() if calls] == [1, 2, 4, None]
     assert sum(tally.sizes) == 4
     assert tally.pictures == 3

@@ -12,7 +12,7 @@ from service.api.live.summary import (
     load_of,
     quantile,
 )
-from service.telemetry.metrics.registry import PICTURES, SECONDS
+from service.telemetry.metrics.registry import BATCH_SIZES, SECONDS
 
 BEGINNING = Snapshot(
     at=100.0,
@@ -22,7 +22,7 @@ BEGINNING = Snapshot(
     shed=1,
     pictures=70,
     seconds=[10.0] * (len(SECONDS) + 1),
-    sizes=[2.0] * (len(PICTURES) + 1),
+    sizes=[2.0] * (len(BATCH_SIZES) + 1),
     queue=0,
     queue_limit=1024,
     inflight=0,
@@ -99,14 +99,14 @@ def test_the_first_reading_has_no_rates() -> None:
 def test_each_batch_size_has_a_bound_except_the_last() -> None:
     now = changed(BEGINNING, at=101.0, sizes=with_more(2, 7, BEGINNING.sizes))
     sizes = batches(now)
-    assert [each.most for each in sizes] == [*PICTURES, None]
+    assert [each.most for each in sizes] == [*BATCH_SIZES, None]
     assert [each.most for each in sizes if each.calls] == [4]
     assert sizes[2].calls == 7
 
 
 def test_new_series_start_at_zero() -> None:
     before = changed(
-        BEGINNING, seconds=[0.0] * (len(SECONDS) + 1), sizes=[0.0] * (len(PICTURES) + 1)
+        BEGINNING, seconds=[0.0] * (len(SECONDS) + 1), sizes=[0.0] * (len(BATCH_SIZES) + 1)
     )
     now = changed(BEGINNING, at=101.0)
     assert reported(now, before, before).p50 == quantile(0.5, SECONDS, BEGINNING.seconds)

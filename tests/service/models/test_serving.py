@@ -360,7 +360,7 @@ def bytes_of(save: Callable[[io.BytesIO], object]) -> bytes:
     return file.getvalue()
 
 
-PICTURES, LOGITS = np.zeros((2, 28, 28), np.uint8), np.zeros((2, 10), np.float32)
+IMAGES, LOGITS = np.zeros((2, 28, 28), np.uint8), np.zeros((2, 10), np.float32)
 
 
 @pytest.mark.parametrize(
@@ -368,11 +368,11 @@ PICTURES, LOGITS = np.zeros((2, 28, 28), np.uint8), np.zeros((2, 10), np.float32
     [
         b"",
         b"nothing",
-        bytes_of(lambda file: np.save(file, PICTURES)),
-        bytes_of(lambda file: np.savez(file, pixels=PICTURES)),
-        bytes_of(lambda file: np.savez(file, pixels=PICTURES[:0], logits=LOGITS[:0])),
-        bytes_of(lambda file: np.savez(file, pixels=PICTURES / 1.0, logits=LOGITS)),
-        bytes_of(lambda file: np.savez(file, pixels=PICTURES, logits=LOGITS[:, :9])),
+        bytes_of(lambda file: np.save(file, IMAGES)),
+        bytes_of(lambda file: np.savez(file, pixels=IMAGES)),
+        bytes_of(lambda file: np.savez(file, pixels=IMAGES[:0], logits=LOGITS[:0])),
+        bytes_of(lambda file: np.savez(file, pixels=IMAGES / 1.0, logits=LOGITS)),
+        bytes_of(lambda file: np.savez(file, pixels=IMAGES, logits=LOGITS[:, :9])),
     ],
     ids=["empty", "text", "no archive", "no logits", "no images", "floats", "other labels"],
 )
