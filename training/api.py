@@ -120,7 +120,8 @@ class MNISTPredictor:
 
     def predict_batch(self, images: Iterable[Any]) -> list[Prediction]:
         """One prediction for each image, in order."""
-        prepared = [as_pixels(image, self.checkpoint.prepare) for image in images]
+        prepare, labels = self.checkpoint.prepare, self.checkpoint.labels
+        prepared = [as_pixels(image, prepare, labels) for image in images]
         if not prepared:
             return []
         logits = logits_of(self.network, torch.from_numpy(np.stack(prepared)))  # (n, classes)

@@ -7,7 +7,7 @@ input.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from preprocessing.preparation import Pixels, Preparer, preparer_of
 from training.model import DEVIATION, MEAN
 
 DIGITS = preparer_of(DigitPreparation(), (SIDE, SIDE))
+TEN_DIGITS = tuple("0123456789")  # the labels of MNIST
 
 BLACK, WHITE = -MEAN / DEVIATION, (1 - MEAN) / DEVIATION  # normalised
 # A pixel is coloured if its channels differ by so many levels, and by so much of the brightest one.
@@ -41,17 +42,19 @@ class BadImage(ValueError):
     """The input is not an image, or holds no digit where one is expected; the message says why."""
 
 
-def as_pixels(image: Any, prepare: Preparer = DIGITS) -> Pixels:
+def as_pixels(image: Any, prepare: Preparer = DIGITS, labels: Sequence[str] = TEN_DIGITS) -> Pixels:
     """The pixels that a network expects, from a path, a PIL image, an array or a tensor.
 
-    `prepare` is the network's preparation; without it, images are prepared as digits. Arrays and
-    tensors are (h, w), (1, h, w) or (h, w, 1) for grayscale and (h, w, 3) or (3, h, w) for RGB; of
-    a batch of one, the first axis is left out. Integers are 0..255, floats 0..1. For digits, gray
-    floats may also be normalised to mean 0 and deviation 1, as torchvision's Normalize((0.1307,),
-    (0.3081,)) makes them. BadImage if the input is none of these.
+    `prepare` and `labels` are the network's; without them, images are prepared as digits. Arrays
+    and tensors are (h, w), (1, h, w) or (h, w, 1) for grayscale and (h, w, 3) or (3, h, w) for RGB;
+    of a batch of one, the first axis is left out. Integers are 0..255, floats 0..1. If the labels
+    are the ten digits, gray floats may also be normalised to mean 0 and deviation 1, as
+    torchvision's Normalize((0.1307,), (0.3081,)) makes them of MNIST. BadImage if the input is none
+    of these.
     """
+    for_digits = prepare.preparation.kind == "digit" and tuple(labels) == TEN_DIGITS
     try:
-        return prepare(_raster(image, prepare))
+        return prepare(_raster(image, prepare, for_digits=for_digits))
     except (Blank, NotAnImage) as error:
         raise BadImage(str(error)) from error
 
@@ -59,8 +62,8 @@ def as_pixels(image: Any, prepare: Preparer = DIGITS) -> Pixels:
 def read_size(path: Path) -> tuple[int, int]:
     """Height and width of an image file, as stored; BadImage names the file."""
     with _naming(path):
-        picture = identify(path.read_bytes(), max_pixels=MAX_PIXELS)
-    return picture.height, picture.width
+        found = identify(path.read_bytes(), max_pixels=MAX_PIXELS)
+    return found.height, found.width
 
 
 def read_raster(path: Path, reduction: Reduction = FOR_DIGITS) -> Raster:
@@ -97,13 +100,13 @@ def has_colours(raster: Raster) -> bool:
     return bool(coloured.mean() >= COLOURED_SHARE)
 
 
-def _raster(image: Any, prepare: Preparer) -> Raster:
+def _raster(image: Any, prepare: Preparer, *, for_digits: bool) -> Raster:
     if isinstance(image, (str, Path)):
         return read_raster(Path(image), prepare.reduction)
     if isinstance(image, Tensor):
         image = image.detach().cpu().numpy()
     if not isinstance(image, Image.Image):
-        image = _image(np.asarray(image), for_digits=prepare.preparation.kind == "digit")
+        image = _image(np.asarray(image), for_digits=for_digits)
     return raster_of(image, prepare.reduction)
 
 

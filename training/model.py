@@ -25,8 +25,8 @@ GRAY_28 = (SIDE, SIDE)  # the shape of a digit
 class Network(nn.Module):
     """Layers that receive normalised images.
 
-    Mean and standard deviation of gray 28x28 images are MNIST's. Those of others are measured, by
-    `normalise_by`, and stored with the weights.
+    Gray 28x28 images of any classes are scaled by constants, which are MNIST's mean and standard
+    deviation. Those of others are measured, by `normalise_by`, and stored with the weights.
     """
 
     mean: Tensor  # (c, 1, 1)

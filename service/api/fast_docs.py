@@ -90,10 +90,10 @@ class _InferHeaders(_Headers):
 
 _Query = Annotated[Options, Query()]
 _Name = Annotated[str, Path(description="its name")]
-_DIGITS = (
-    "Images of one digit each, dark on light or light on dark, of any size: a file as the body, "
-    "files of a form, or JSON with base64. The first bytes of a file count, whichever image type "
-    "the Content-Type names."
+_CHARACTERS = (
+    "Images of one character each, dark on light or light on dark, of any size: a file as the "
+    "body, files of a form, or JSON with base64. The first bytes of a file count, whichever image "
+    "type the Content-Type names."
 )
 _IMAGES = (
     "Images of any size and colour mode, which are prepared as the model card says: a file as the "
@@ -122,7 +122,7 @@ def _describe_predictions(router: APIRouter, card: ModelCard) -> None:
         Predict.route,
         operation_id="predict",
         summary=f"Classify images into {len(card.labels)} classes",
-        description=_DIGITS if card.preparation.kind == "digit" else _IMAGES,
+        description=_CHARACTERS if card.preparation.kind == "digit" else _IMAGES,
         response_model=Predictions,
         responses={200: answer, **refusals(*_PREDICT_PROBLEMS)},
         openapi_extra=body,

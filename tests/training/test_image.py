@@ -94,6 +94,8 @@ def test_only_digits_may_be_normalised() -> None:
         as_pixels(normalised, prepare)
     with pytest.raises(BadImage, match=given):
         as_pixels(np.stack([normalised] * 3))
+    with pytest.raises(BadImage, match=given):
+        as_pixels(normalised, labels=("seven", "another letter"))
     np.testing.assert_array_equal(as_pixels(SEVEN / 255, prepare), SEVEN)
 
 
