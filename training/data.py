@@ -30,7 +30,7 @@ from training.embedded import EMBEDDED_RECIPE, embedded_digits
 from training.fetch import SOURCES, fetch
 from training.idx import BadData
 from training.image import DIGITS as AS_DIGITS
-from training.listing import Listing, Part, some
+from training.listing import Listing, Part, Parts, some
 from training.model import in_words
 from training.own import find_own, find_test
 from training.preparation import choose, name_of
@@ -61,6 +61,7 @@ class DataSet:
     preparation: Preparation = AS_DIGITS.preparation  # how images become such pixels
     shape: tuple[int, ...] = (SIDE, SIDE)  # of one image: (h, w) gray or (h, w, 3) RGB
     reading: Reading = DEFAULT  # which reads the same images again
+    validation: int = 0  # how many of the last images in `train` the user set apart for validation
 
     def check_fits(self, labels: Sequence[str], prepare: Preparer) -> None:
         """BadData unless these are the classes and the pixels of a loaded model."""
@@ -142,7 +143,7 @@ def find_test_images(
     path = Path(wanted)
     if wanted not in NAMES and path.exists():
         listing = find_test(path, tuple(labels), foreign=foreign)
-        return path.resolve().name, _parts(listing, prepare, root)[1]
+        return path.resolve().name, _parts(listing, prepare, root).test
     data = find_data_set(wanted, mnist_dir=mnist_dir, root=root)
     if tuple(data.labels) != tuple(labels):
         raise BadData(
@@ -151,7 +152,7 @@ def find_test_images(
     if (data.preparation, data.shape) == (prepare.preparation, prepare.shape):
         return data.name, data.test
     listing = Listing(Path(data.source), tuple(labels), *data.test, 0)
-    return data.name, _parts(listing, prepare, root)[1]
+    return data.name, _parts(listing, prepare, root).test
 
 
 def read_mnist(folder: Path) -> DataSet:
@@ -214,13 +215,13 @@ def _ready(
     is_usual = reading.preparation in ("auto", preparation.kind, preparation)
     if is_usual and reading.size is None and reading.gray is not False:
         pixels = np.asarray(listing.images)
-        train, test = listing.parts(pixels, np.ones(len(pixels), np.bool_))
+        train, test, _ = listing.parts(pixels, np.ones(len(pixels), np.bool_))
         shape = pixels.shape[1:]
     else:
         if reading.preparation == "auto":
             reading = reading.model_copy(update={"preparation": "stretch"})
         prepare = choose(listing, reading)
-        train, test = _parts(listing, prepare, ROOT)
+        train, test, _ = _parts(listing, prepare, ROOT)
         preparation, shape = prepare.preparation, prepare.shape
     usual = recipe if tuple(shape) == (SIDE, SIDE) else {}  # which is for gray images of that size
     recipe = {**usual, **_recipe_of_few(len(train[0]))}
@@ -232,7 +233,7 @@ def _ready(
 def _own(path: Path, root: Path, reading: Reading) -> DataSet:
     listing = find_own(path).limited(reading.limit)
     prepare = choose(listing, reading)
-    train, test = _parts(listing, prepare, root)
+    train, test, validation = _parts(listing, prepare, root)
     chosen = {"preparation": prepare.preparation, "gray": len(prepare.shape) == 2, "size": None}
     return DataSet(
         str(path.resolve()),
@@ -245,10 +246,11 @@ def _own(path: Path, root: Path, reading: Reading) -> DataSet:
         prepare.preparation,
         prepare.shape,
         reading.model_copy(update=chosen),
+        validation,
     )
 
 
-def _parts(listing: Listing, prepare: Preparer, root: Path) -> tuple[Part, Part]:
+def _parts(listing: Listing, prepare: Preparer, root: Path) -> Parts:
     _check_memory(listing, prepare)
     contents = read_images(listing.where, listing.images, prepare, root / "cache")
     if listing.train:

@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,14 @@ TEST_SHARE = 6  # one image in so many, about as in MNIST
 log = logging.getLogger("training")
 
 
+class Parts(NamedTuple):
+    """The parts of a data set that was read."""
+
+    train: Part
+    test: Part
+    validation: int  # how many of the last ones in `train` are validation images
+
+
 @dataclass(frozen=True)
 class Listing:
     """The images of a data set, before they are read: first those for training, then the test's."""
@@ -30,6 +38,7 @@ class Listing:
     images: Images
     labels: Labels  # (images,)
     train: int  # number of images for training
+    validation: int = 0  # how many of the last ones of these are the user's validation images
 
     @classmethod
     def of_parts(cls, where: Path, names: tuple[str, ...], train: Part, test: Part) -> Self:
@@ -71,19 +80,25 @@ class Listing:
         return self._chosen(np.arange(self.train, len(self.labels)), 0)
 
     def limited(self, most: int | None) -> Self:
-        """The first `most` training images of each class, and a sixth as many test images."""
+        """The first `most` training images of each class, and a sixth as many of the others."""
         if most is None:
             return self
-        train = np.flatnonzero(_place_in_class(self.labels[: self.train]) < most)
-        few = max(1, most // TEST_SHARE)
-        test = self.train + np.flatnonzero(_place_in_class(self.labels[self.train :]) < few)
+        few, begin = max(1, most // TEST_SHARE), self.train - self.validation
+        train = np.flatnonzero(_place_in_class(self.labels[:begin]) < most)
+        validation, test = (
+            at + np.flatnonzero(_place_in_class(self.labels[at:end]) < few)
+            for at, end in ((begin, self.train), (self.train, None))
+        )
         log.info(
             "%s: only the first %s training images of each class are used, and %s for testing: "
             "%s of %s and %s of %s images",
-            self.where, f"{most:,}", f"{few:,}", f"{len(train):,}", f"{self.train:,}",
+            self.where, f"{most:,}", f"{few:,}", f"{len(train):,}", f"{begin:,}",
             f"{len(test):,}", f"{len(self.labels) - self.train:,}",
         )  # fmt: skip
-        return self._chosen(np.concatenate([train, test]), len(train))
+        chosen = self._chosen(
+            np.concatenate([train, validation, test]), len(train) + len(validation)
+        )
+        return replace(chosen, validation=len(validation))
 
     def _chosen(self, order: NDArray[np.intp], train: int) -> Self:
         images = (
@@ -93,13 +108,14 @@ class Listing:
         )
         return type(self)(self.where, self.names, images, self.labels[order], train)
 
-    def parts(self, pixels: NDArray[np.uint8], usable: NDArray[np.bool_]) -> tuple[Part, Part]:
-        """Training and test part of the `pixels` that were read; BadData if a class has none."""
+    def parts(self, pixels: NDArray[np.uint8], usable: NDArray[np.bool_]) -> Parts:
+        """The parts of the `pixels` that were read; BadData if a class has no training image."""
         labels, train = self.labels[usable], int(usable[: self.train].sum())
-        for name, part in (("train", labels[:train]), ("test", labels[train:])):
+        validation = int(usable[self.train - self.validation : self.train].sum())
+        for name, part in (("train", labels[: train - validation]), ("test", labels[train:])):
             if self.train or name == "test":
                 self._check_classes(name, part)
-        return (pixels[:train], labels[:train]), (pixels[train:], labels[train:])
+        return Parts((pixels[:train], labels[:train]), (pixels[train:], labels[train:]), validation)
 
     def _check_classes(self, name: str, labels: Labels) -> None:
         if len(labels) == 0:

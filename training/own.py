@@ -1,6 +1,7 @@
 """A user's own images: a folder of image files for each class, or files of pixels.
 
     mine/train/<class>/*.png   mine/test/<class>/*.png     separate training and test parts
+                               mine/valid/<class>/*.png    and validation images, if there are any
     mine/<class>/*.png                                     a sixth of each class is for testing
     mine/train-images-idx3-ubyte, ...                      MNIST's four names, plain or .gz;
          labels.txt                                        names of class 0, 1, ..., one per line
@@ -24,7 +25,8 @@ from training.table import has_labels, read_table
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 # Names of the parts in any case, the first that exists.
-TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
+TRAIN, VALIDATION = ("train", "training"), ("val", "valid", "validation")
+TEST = ("test", "testing", *VALIDATION)
 # What systems and archives leave in a folder; and all names that begin with a dot.
 LEFT_BY_SYSTEMS = {"thumbs.db", "desktop.ini", "__macosx"}
 LABELS = "labels.txt"  # names of class 0, 1, ..., one per line
@@ -197,37 +199,45 @@ def _find_table(path: Path, test: Path | None = None) -> Listing:
 
 
 def _find_files(folder: Path) -> Listing:
-    parts = _parts(folder)
-    names = _classes(parts[0])
-    files, labels = _files(parts[0], names)
-    if len(parts) == 1:
-        return Listing(parts[0], names, files, labels, len(files)).divided()
-    test = _classes(parts[1], least=1)
-    if strangers := set(test) - set(names):
-        raise BadData(
-            f"{parts[1]} has classes that {parts[0].name} has not: {some(sorted(strangers))}. Put "
-            f"training images of them into {parts[0]}, or remove or rename these folders"
-        )
-    test_files, test_labels = _files(parts[1], names, may_lack=True)
-    both = np.concatenate([labels, test_labels])
-    return Listing(folder, names, [*files, *test_files], both, len(files))
+    train, *others = _parts(folder)
+    names = _classes(train)
+    files, labels = _files(train, names)
+    if not others:
+        return Listing(train, names, files, labels, len(files)).divided()
+    counts = []
+    for part in others:
+        if strangers := set(_classes(part, least=1)) - set(names):
+            raise BadData(
+                f"{part} has classes that {train.name} has not: {some(sorted(strangers))}. Put "
+                f"training images of them into {train}, or remove or rename these folders"
+            )
+        more, of = _files(part, names, may_lack=True)
+        files, labels = [*files, *more], np.concatenate([labels, of])
+        counts.append(len(more))
+    *validation, test = counts
+    return Listing(folder, names, files, labels, len(files) - test, sum(validation))
 
 
 def _parts(folder: Path) -> list[Path]:
-    """The folders of the training and the test part, or the one folder that holds all classes."""
+    """The folders of the training, the validation and the test part, as far as there are any.
+
+    Or only the folder itself, if it holds the classes.
+    """
     inside = {path.name.lower(): path for path in visible(folder) if path.is_dir()}
-    train, test = (
-        next((inside[name] for name in names if name in inside), None) for names in (TRAIN, TEST)
+    train, validation, test = (
+        next((inside[name] for name in names if name in inside), None)
+        for names in (TRAIN, VALIDATION, TEST)
     )
     if train is None or (test is None and len(inside) > 1):
         return [folder]  # a class may be called train
     _report_unused(folder, [path for path in visible(folder) if not path.is_dir()])
-    parts = [train] if test is None else [train, test]
+    parts = [train]
+    if test is not None:
+        parts += [test] if validation in (None, test) else [validation, test]
     unused = [path.name for path in inside.values() if path not in parts]
     if unused:
         log.warning(
-            "%s: not used: %s. Training images are those in %s, from which the validation images "
-            "are taken (--validation), test images those in %s.",
+            "%s: not used: %s. Training images are those in %s, test images those in %s.",
             folder, ", ".join(sorted(unused)), parts[0].name, parts[-1].name,
         )  # fmt: skip
     return parts

@@ -4,6 +4,7 @@ data --split--> train, with the images of --also | validation | test
 """
 
 import hashlib
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +17,13 @@ from training.also import Also
 from training.augment import Transform, transformed
 from training.data import DataSet
 from training.evaluate import as_input
+from training.listing import counted
 from training.loop import Part
 from training.model import GRAY_28, in_words
 from training.place import Place
 from training.recipe import BadRecipe, Recipe, flag
+
+log = logging.getLogger("training")
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def task_of(
         transformed(as_input(torch.tensor(data.train[0][:1])), transform)  # reports its mistakes
     train, test = (Part(_shared(pixels), torch.tensor(labels).long())
                    for pixels, labels in (data.train, data.test))  # fmt: skip
-    train, validation = split(train, recipe)
+    train, validation = _set_apart(train, data, recipe) if data.validation else split(train, recipe)
     images = len(train) + (len(also.train[1]) if also else 0)
     if also:
         train = _with(train, also, recipe.also_weight)
@@ -86,6 +90,25 @@ def _with(part: Part, also: Also, weight: int) -> Part:
 def _shared(pixels: NDArray[np.uint8]) -> Tensor:
     """The pixels without a copy, except of an array that cannot be written to."""
     return torch.from_numpy(pixels) if pixels.flags.writeable else torch.tensor(pixels)
+
+
+def _set_apart(part: Part, data: DataSet, recipe: Recipe) -> tuple[Part, Part | None]:
+    """The training part, and the validation images of the user, unless the recipe wants none."""
+    count = len(part) - data.validation
+    if recipe.batch_size > count:
+        raise BadRecipe(
+            f"--batch-size is {recipe.batch_size}, more than the {count} training images"
+        )
+    if not recipe.validation:
+        log.warning(
+            "%s: %s set apart for validation are not used: --validation is 0",
+            data.source, counted(data.validation, "image"),
+        )  # fmt: skip
+    train, validation = (
+        Part(part.pixels[chosen], part.labels[chosen])
+        for chosen in (slice(count), slice(count, None))
+    )
+    return train, validation if recipe.validation else None
 
 
 def split(part: Part, recipe: Recipe) -> tuple[Part, Part | None]:

@@ -11,6 +11,7 @@ from training.data import DataSet, find_data_set, find_test_images, suited
 from training.embedded import written_digits
 from training.idx import BadData
 from training.reading import Reading
+from training.run import Run
 
 PIXELS, LABELS = written_digits()
 
@@ -224,12 +225,27 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 def test_a_folder_beside_the_parts_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for part in ("train", "test", "valid"):
+    for part in ("train", "test", "more"):
         fill(tmp_path / part, 0, 20, {1: "one", 7: "seven"})
     read(tmp_path)
-    assert f"{tmp_path}: not used: valid. Training images are those in train, from which" in (
+    assert f"{tmp_path}: not used: more. Training images are those in train, test images" in (
         caplog.text
     )
+
+
+@pytest.mark.parametrize("name", ["valid", "Val", "validation"])
+def test_a_folder_of_validation_images_is_used_as_such(tmp_path: Path, name: str) -> None:
+    for part, first, count in (("train", 0, 40), (name, 400, 12), ("test", 900, 10)):
+        fill(tmp_path / part, first, count, {1: "one", 7: "seven"})
+    words = ["--data", str(tmp_path), "--preparation", "digit", "--runs", str(tmp_path / "runs")]
+    assert main([*words, "--epochs", "1", "--width", "0.25"]) == 0
+    run = Run.latest(tmp_path / "runs")
+    facts, validation = run.checkpoint().data_set, run.validation_set()
+    assert (facts.train, facts.validation, facts.test) == (40, 12, 10)
+    assert validation is not None
+    expected = read(tmp_path / name)
+    known = {each.tobytes() for part in (expected.train, expected.test) for each in part[0]}
+    assert {each.tobytes() for each in validation[0]} == known
 
 
 def test_files_beside_the_folders_of_the_classes_are_named(
