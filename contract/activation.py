@@ -6,10 +6,12 @@
     the two were tested on different images                 activated, with a warning
     labels differ, or an accuracy is unknown                activated, with a warning
 
-A rollback is never checked: it is for emergencies, and restores what served before.
+A rollback is never checked: it is for emergencies, and restores what served before. A retraining
+job activates what it has published only if that was judged against the current version.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from math import sqrt
 from statistics import NormalDist
 from typing import NamedTuple
@@ -18,6 +20,7 @@ from contract.card import Gate, ModelCard
 from contract.current import Switch
 from contract.errors import BrokenVersion, Moved, NoVersion, StoreError, WorseVersion
 from contract.store import Store
+from contract.version import Version
 
 SIGNIFICANT = 0.01  # probability of chance below which an accuracy counts as lower
 
@@ -79,6 +82,20 @@ def failed_checks(number: int, gate: Gate) -> Iterator[str]:
         for each in gate.checks:
             if not each.passed:
                 yield f"Version {number} is worse than {gate.parent} in {each.name}: {each.reason}"
+
+
+def published_by(job: str, store: Store, *, judged: bool = True) -> Version | None:
+    """What a retraining job has published; if `judged`, unless another version is current since."""
+    try:
+        current = store.current()
+    except NoVersion:
+        current = None
+    for number in store.of_job(job):
+        gate = store.card(number).gate
+        if not judged or number == current or (gate and gate.parent) == current:
+            with suppress(StoreError):  # it is damaged: publish another one
+                return store.open(number)
+    return None
 
 
 def _current(store: Store) -> int | None:

@@ -13,7 +13,7 @@ import torch
 
 from contract import activation
 from contract.card import SCHEMA, Evaluation, ModelCard, Parity, tensors
-from contract.errors import NoVersion, StoreError, WorseVersion
+from contract.errors import StoreError, WorseVersion
 from contract.provenance import git_commit, library_versions, processor
 from contract.store import Store
 from contract.version import Version
@@ -66,7 +66,7 @@ def export(
     BadGraph, a StoreError or an OSError if nothing was published; NotActivated or NotConfirmed
     otherwise.
     """
-    version = _of_job(store, job, judged=judge) if job else None
+    version = activation.published_by(job, store, judged=judge) if job else None
     if version is None:
         if activate:
             store.check_signer(sign)  # before the proof, which takes long
@@ -74,20 +74,6 @@ def export(
     if activate:
         make_current(store, version)
     return version
-
-
-def _of_job(store: Store, job: str, *, judged: bool) -> Version | None:
-    """What the job has published; if `judged`, unless another version became current since."""
-    try:
-        current = store.current()
-    except NoVersion:
-        current = None
-    for number in store.of_job(job):
-        gate = store.card(number).gate
-        if not judged or number == current or (gate and gate.parent) == current:
-            with contextlib.suppress(StoreError):  # it is damaged: publish another one
-                return store.open(number)
-    return None
 
 
 def _published(

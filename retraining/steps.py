@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from contract import programs
+from contract.activation import published_by
 from contract.card import Gate
 from contract.errors import Moved, NoVersion, StoreError
 from contract.jobs import FINAL, Decision, Job, Progress
@@ -100,10 +101,14 @@ def publish(job: Job, settings: Settings, reporter: Reporter) -> Job:
             if line.startswith(JUDGING):
                 job = _changed(job, reporter, state="judging")
 
-    words = ["export", "--run", str(folder), "--judge", "--job", job.id, "--no-activate"]
-    words += ["--models", str(settings.models), "--name", settings.model]
+    def command() -> list[str] | None:
+        if published_by(job.id, settings.store()):
+            return None
+        words = ["export", "--run", str(folder), "--judge", "--job", job.id, "--no-activate"]
+        return [*words, "--models", str(settings.models), "--name", settings.model]
+
     code = programs.run(
-        lambda: words,
+        command,
         folder,
         settings.environment,
         stop_requested=reporter.stop_requested,
