@@ -74,14 +74,11 @@ class Objective:
         words = flags_of(suggest(trial, self.space, self.layers))
         new = [*self.words, *words, "--runs", str(self.folder), "--job", run.id]
         watch = _Watch(trial, run)
-
-        def command() -> list[str]:
-            return ["training", *(["--resume", str(run.folder)] if run.has_facts else new)]
-
         if not run.completed:
             try:
+                resumed = ["--resume", str(run.folder)]
                 code = programs.run(
-                    command,
+                    lambda: ["training", *(resumed if run.has_facts else new)],
                     run.folder,
                     environment(),
                     stop_requested=watch.is_worse,
