@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.distributed.run import get_args_parser
 
 from contract.__main__ import main as contract_main
 from contract.store import Store
@@ -106,12 +107,12 @@ def test_every_data_set_and_preset_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("flag", sorted(set(re.findall(r"(?<!`)--[a-z][a-z0-9_-]+", TRAINING))))
 def test_every_documented_flag_exists(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    helps = ""
-    for words in (["--help"], ["evaluate", "--help"]):
+    helps = get_args_parser().format_help()  # of torchrun
+    for words in (["--help"], ["evaluate", "--help"], ["sweep", "--help"]):
         with pytest.raises(SystemExit):
             main(words)
         helps += capsys.readouterr().out
-    assert flag in helps or flag in ("--nproc_per_node", "--logdir", "--help")
+    assert flag in helps or flag in ("--logdir", "--group", "--constraint", "--help")
 
 
 def test_the_python_example_runs_as_documented() -> None:
