@@ -1,9 +1,11 @@
 """Screenshots of the page for docs/images/: python -m tools.web_pictures [--folder docs/images]
 
-Exports the last run into a separate store and captures two of the views, for the README and for
-docs/page.md.
+Exports the last run into a separate store and captures three of the views, for the README,
+docs/page.md and docs/retraining.md. The training that is shown is that run.
 """
 
+import re
+import shutil
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -12,9 +14,10 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from contract.job_connection import create
 from contract.store import Store
 from export.export import export
-from tests.support.running import Service
+from tests.support.running import TOKEN, Service
 from tests.web.chromium import launched
 from tests.web.tour import tour
 from tests.web.visit import visiting
@@ -44,6 +47,20 @@ def take(browser: Browser, service: Service, folder: Path) -> None:
             print(path, f"{path.stat().st_size:,} bytes")
 
 
+def take_training(browser: Browser, service: Service, run: str, folder: Path) -> None:
+    url = f"{service.url}/#training"
+    with visiting(browser, url, color_scheme="light", **LOOK) as (page, _):
+        page.get_by_label("Admin token").fill(TOKEN)
+        page.locator("#jobs").get_by_role("button").first.click()
+        chosen = page.get_by_role("region", name="The chosen training")
+        expect(chosen).to_contain_text(run)
+        expect(chosen.get_by_role("img", name=re.compile("mistakes, by label"))).to_be_visible()
+        path = folder / "web-training.png"
+        page.screenshot(path=path, full_page=True)
+        shrink(path)
+        print(path, f"{path.stat().st_size:,} bytes")
+
+
 def shrink(path: Path) -> None:
     """Reduce the number of colours, but keep those of small elements."""
     picture = Image.open(path).convert("RGB")
@@ -56,14 +73,25 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("docs/images"))
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
-        store = Store(Path(folder), "digits")
-        export(Run.latest(arguments.runs), store)
+        store, run = Store(Path(folder) / "models", "digits"), Run.latest(arguments.runs)
+        export(run, store)
+        (Path(folder) / "runs").mkdir()
+        shutil.copytree(run.folder, Path(folder) / "runs" / run.folder.name)
+        database = f"sqlite:///{folder}/jobs.sqlite"
+        create(database)
+        retraining = {"jobs": database, "runs": Path(folder) / "runs", "admin_token": TOKEN}
         with (
             sync_playwright() as playwright,
             launched(playwright) as browser,
             Service.started(store.folder.parent) as service,
         ):
             take(browser, service, arguments.folder)
+        with (
+            sync_playwright() as playwright,
+            launched(playwright) as browser,
+            Service.started(store.folder.parent, **retraining) as service,
+        ):
+            take_training(browser, service, run.folder.name, arguments.folder)
     return 0
 
 
