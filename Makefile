@@ -100,7 +100,7 @@ test-all: test-slow test-interop test-cloud ## Run the tests that `make test` le
 	@$(call available,$(hosts),test-hosts,'it needs root and haproxy (Debian: apt install haproxy iproute2)')
 
 test-hosts: .venv/.dev ## Test faults of replicas, hosts and cables under load, on hosts made of network namespaces (root)
-	@$(call task,Testing several hosts,about two minutes,$(PY) -m pytest tests/scale/test_processes.py --seconds 8 $(ARGS))
+	@$(call task,Testing several hosts,about two minutes,$(PY) -m pytest tests/scale --ignore=tests/scale/test_swarm.py --seconds 8 $(ARGS))
 
 test-scale: .venv/.dev ## The same for longer, and in a Docker Swarm of four engines: docs/scale.md
 	@$(hosts) || { echo "This needs root, for network namespaces, and haproxy: sudo make test-scale"; exit 1; }

@@ -13,7 +13,7 @@ from loadtest.client.requests import SampleImages
 from tests.scale.figures import Figures
 from tests.scale.hosts import Host, hosts
 
-REPLICAS, BALANCER, CLIENT = (1, 2, 3), 4, 9  # numbers of hosts
+REPLICAS, BALANCER, STORE, CLIENT = (1, 2, 3), 4, 5, 9  # numbers of hosts
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,11 +44,11 @@ def figures(pytestconfig: pytest.Config) -> Iterator[Figures]:
 
 @pytest.fixture(scope="session")
 def network() -> Iterator[dict[int, Host]]:
-    """Three hosts for replicas, one for a balancer and one for clients, by number."""
+    """Three hosts for replicas, others for a balancer, an object store and clients, by number."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up as Ctrl-C does
     if os.geteuid() != 0:
         pytest.fail("these tests need root, to make hosts (network namespaces)")
-    with hosts([*REPLICAS, BALANCER, CLIENT]) as made:
+    with hosts([*REPLICAS, BALANCER, STORE, CLIENT]) as made:
         yield {host.number: host for host in made}
 
 

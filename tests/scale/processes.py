@@ -25,7 +25,7 @@ ACTIVE = re.compile(r"^haproxy_backend_active_servers{.*} (\d+)$", re.MULTILINE)
 
 
 class Replica(Service):
-    def __init__(self, host: Host, models: Path, **settings: object) -> None:
+    def __init__(self, host: Host, models: Path | str, **settings: object) -> None:
         self.command = host.command(*PLAIN)
         super().__init__(models, host=host.address, port=PORT, **settings)
 
@@ -69,9 +69,12 @@ def wait_until_balanced(client: Client, replicas: int, why: Callable[[], object]
 class Fleet:
     """A replica on each host, and a balancer on another one, from which clients send too."""
 
-    def __init__(self, hosts: list[Host], front: Host, models: Path, **settings: object) -> None:
+    def __init__(
+        self, hosts: list[Host], front: Host, models: Path | str, caches: Path, **settings: object
+    ) -> None:
+        """`caches`: a folder in which each replica keeps a copy of a store in a bucket."""
         self.hosts, self.front = hosts, front
-        self._models, self._settings = models, settings
+        self._models, self._caches, self._settings = models, caches, settings
         self.replicas: dict[Host, Replica] = {}
 
     @contextmanager
@@ -79,7 +82,7 @@ class Fleet:
         with ExitStack() as exits:
             exits.callback(self._kill_all)
             for host in self.hosts:
-                self.replicas[host] = Replica(host, self._models, **self._settings)
+                self._begin(host)
             for replica in self.replicas.values():
                 replica.wait_until_ready()
             addresses = [host.address for host in self.hosts]
@@ -96,7 +99,7 @@ class Fleet:
 
     def start(self, host: Host) -> None:
         """Start a replica and wait until it is ready."""
-        self.replicas[host] = Replica(host, self._models, **self._settings)
+        self._begin(host)
         self.replicas[host].wait_until_ready()
 
     def stop(self, host: Host, sig: signal.Signals) -> None:
@@ -108,7 +111,23 @@ class Fleet:
     def logs(self) -> str:
         return "\n".join(each.log for each in (self.balancer, *self.replicas.values()))
 
+    def _begin(self, host: Host) -> None:
+        cache = self._caches / str(host.number)
+        self.replicas[host] = Replica(host, self._models, models_cache=cache, **self._settings)
+
     def _kill_all(self) -> None:
         for replica in self.replicas.values():
             replica.process.kill()
             replica.exit_code()
+
+
+def wait_until_served(version: str, fleet: Fleet, client: Client) -> None:
+    """Wait until each replica serves the version."""
+    addresses = [Address(host.address, PORT) for host in fleet.hosts]
+    end = time.monotonic() + PATIENCE
+    while True:
+        states = [client.get("/v1/status", address).json() for address in addresses]
+        if all(state["model"]["version"] == version for state in states):
+            return
+        assert time.monotonic() < end, [state["last_swap"] for state in states]
+        time.sleep(0.1)

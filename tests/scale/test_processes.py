@@ -5,7 +5,6 @@ The load goes on during each fault: an open loop, in which every label is checke
 
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,13 +12,11 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from loadtest.client.requests import SampleImages
-from loadtest.client.result import Address
 from tests.scale.conftest import BALANCER, CLIENT, REPLICAS
 from tests.scale.figures import Figures
 from tests.scale.hosts import Host
 from tests.scale.load import Client
-from tests.scale.processes import PORT, Fleet, wait_until_balanced
-from tests.support.program import PATIENCE
+from tests.scale.processes import Fleet, wait_until_balanced, wait_until_served
 from tests.support.versions import give_a_newer_schema, publish
 
 REPEATED, LONGER = 200_000, 300_000  # bytes of a body; the balancer's buffer lies between
@@ -35,9 +32,12 @@ def store(published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def running(network: dict[int, Host], store: Store) -> Iterator[Fleet]:
-    hosts = [network[number] for number in REPLICAS]
-    with Fleet(hosts, network[BALANCER], store.folder.parent, **SETTINGS).started() as fleet:
+def running(
+    network: dict[int, Host], store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
+    hosts, caches = [network[number] for number in REPLICAS], tmp_path_factory.mktemp("caches")
+    models = store.folder.parent
+    with Fleet(hosts, network[BALANCER], models, caches, **SETTINGS).started() as fleet:
         yield fleet
 
 
@@ -155,15 +155,3 @@ def kill_and_start_again(fleet: Fleet, until: Callable[[float], None], seconds: 
     fleet.stop(fleet.hosts[0], signal.SIGKILL)
     until(seconds / 2)
     fleet.start(fleet.hosts[0])
-
-
-def wait_until_served(version: str, fleet: Fleet, client: Client) -> None:
-    """Wait until each replica serves the version."""
-    addresses = [Address(host.address, PORT) for host in fleet.hosts]
-    end = time.monotonic() + PATIENCE
-    while True:
-        states = [client.get("/v1/status", address).json() for address in addresses]
-        if all(state["model"]["version"] == version for state in states):
-            return
-        assert time.monotonic() < end, [state["last_swap"] for state in states]
-        time.sleep(0.1)

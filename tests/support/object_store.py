@@ -31,8 +31,12 @@ class Asked(NamedTuple):
 class ObjectServer(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def handle_error(self, *_: object) -> None:
+        """A client that is gone is no error of the server."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        super().__init__((host, 0), _Handler)
+        self.host = host
         self.objects: dict[str, bytes] = {}
         self.written: dict[str, float] = {}  # seconds since 1970, for listings
         self.asked: list[Asked] = []
@@ -43,7 +47,7 @@ class ObjectServer(ThreadingHTTPServer):
     def environment(self) -> dict[str, str]:
         """The variables with which a program uses it."""
         return {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.server_port}",
+            "AWS_ENDPOINT_URL": f"http://{self.host}:{self.server_port}",
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_REGION": "us-east-1",
@@ -53,14 +57,19 @@ class ObjectServer(ThreadingHTTPServer):
     @classmethod
     @contextmanager
     def started(cls) -> Iterator["ObjectServer"]:
-        with cls() as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-            thread.start()
-            try:
-                yield server
-            finally:
-                server.shutdown()
-                thread.join()
+        with cls() as server, server.running():
+            yield server
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Answers while the block runs."""
+        thread = threading.Thread(target=self.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield
+        finally:
+            self.shutdown()
+            thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):
