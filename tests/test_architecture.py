@@ -43,7 +43,7 @@ MAY_IMPORT = {
         "mosec", "numpy", "onnxruntime", "orjson", "preprocessing", "prometheus_client", "psutil",
         "scipy", "starlette", "uvicorn", "uvloop",
     },
-    "deploy": {"grafana_foundation_sdk"},  # writes configuration
+    "deploy": {"grafana_foundation_sdk", "ray", "service", "starlette"},  # for Ray
 }  # fmt: skip
 # training.run is the format of the run folder that both programs share; it builds its network.
 # training.evaluate and corruptions measure, so that both programs measure the same. data,
