@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
-from contract.job_database import create
+from contract.job_connection import create
 from contract.programs import NICE
 from loadtest.client.openloop.generator import generate
 from loadtest.client.openloop.processes import poisson
