@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import pytest
 
 from contract.card import ONNX
-from tests.retraining.place import COMPLETE, Place, Worker
+from tests.retraining.place import Place, Worker
 from tests.support.pictures import encoded, seven
 from tests.support.program import PATIENCE
 from tests.support.running import Service, wait_until
-from tests.support.versions import gate, publish
+from tests.support.versions import gate
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -23,16 +23,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def place(place: Place, request: pytest.FixtureRequest) -> Place:
     """Its job has trained and published version 2, which is better, or as the parameter says."""
-    has_published(place, "job", getattr(request, "param", "better"))
+    place.has_published("job", getattr(request, "param", "better"))
     return place
-
-
-def has_published(place: Place, job: str, verdict: str = "better") -> None:
-    folder = place.runs / job
-    folder.mkdir(parents=True)
-    for name in COMPLETE:
-        (folder / name).touch()
-    publish(place.store, place.store.open(), job=job, gate=gate(verdict))
 
 
 def awaiting_approval(place: Place) -> Worker:
@@ -116,7 +108,7 @@ def test_a_job_that_awaits_approval_is_never_deleted(place: Place) -> None:
     )
     place.start_worker(prefix=[sys.executable, "-c", keep_one])
     for job in ("one", "two", "three"):
-        has_published(place, job)
+        place.has_published(job)
         place.command("submit", "--id", job, "--activate", "never")
         place.wait_for(job, "kept")
     until(lambda: place.command("show", "one") == 1)
