@@ -72,7 +72,8 @@ class SharedReads:
         return await self._jobs.events(job_id, since)
 
     def _expire(self, key: tuple[str, Position]) -> None:
-        self._reads[key].exception()  # it may have no reader any more, and is then not reported
+        if not self._reads[key].cancelled():
+            self._reads[key].exception()  # it may have no reader any more: it is not reported then
         asyncio.get_running_loop().call_later(self._shared, self._reads.pop, key)
 
 
@@ -101,7 +102,7 @@ async def chunks(
 ) -> AsyncIterator[bytes]:
     """The stream after a position, from what was found first, until the job or the service ends."""
     loop = asyncio.get_running_loop()
-    position, found, state = since, first, None
+    position, found, state, seen = since, first, None, None
     yield RETRY
     sent_at = loop.time()
     while not ended():
@@ -110,7 +111,8 @@ async def chunks(
             lines.append(_written(event, position))
             if event.kind == "job":
                 state = event.data["state"]
-        if job is not None and job.state != state:
+        # A worker writes the last state before its event: only one that stays without it has none.
+        if job is not None and job.state != state and (job.state not in FINAL or job.state == seen):
             state = job.state
             data = job.model_dump(mode="json")
             lines.append(_written(Event(kind="job", at=datetime.now(UTC), data=data)))
@@ -120,7 +122,8 @@ async def chunks(
             yield b"".join(lines)
             sent_at = loop.time()
         if job is not None:
-            if job.state in FINAL:
+            seen = job.state
+            if state == seen and seen in FINAL:
                 return
             await asyncio.sleep(poll)
         try:
