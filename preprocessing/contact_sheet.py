@@ -6,7 +6,7 @@ that card.json sees. Look at this first when an image is misclassified.
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -43,16 +43,23 @@ def main(words: Sequence[str] | None = None) -> int:
             prepare = preparer_for(arguments.card.read_bytes())
         except (OSError, BadCard) as error:
             parser.error(f"{arguments.card} is not a model card: {error}")
-    tiles = [_tile(file, prepare, arguments.ink) for file in arguments.files]
-    if not cv2.imwrite(str(arguments.out), _in_rows(tiles, max(1, arguments.columns))):
+    captions = {file: file.name for file in arguments.files}
+    sheet = draw_sheet(captions, prepare, arguments.ink, max(1, arguments.columns))
+    if not cv2.imwrite(str(arguments.out), sheet):
         parser.error(f"{arguments.out} cannot be written")
     return 0
 
 
-def _tile(file: Path, prepare: Preparer, ink: InkMode) -> Colours:
-    """An image, its prepared pixels and its name."""
+def draw_sheet(
+    captions: Mapping[Path, str], prepare: Preparer, ink: InkMode = "auto", columns: int = 6
+) -> Colours:
+    """Each of these files, of which there is one at least, beside what the network sees."""
+    return _in_rows([_tile(file, text, prepare, ink) for file, text in captions.items()], columns)
+
+
+def _tile(file: Path, caption: str, prepare: Preparer, ink: InkMode) -> Colours:
+    """An image, its prepared pixels and its caption."""
     tile: Colours = np.full((SIDE + CAPTION + GAP, 2 * (SIDE + GAP), 3), GROUND, np.uint8)
-    caption = file.name
     try:
         raster = decode(file.read_bytes(), max_pixels=MAX_PIXELS, reduction=prepare.reduction)
         _put(tile, _seen(raster), 0)
