@@ -190,7 +190,8 @@ def _named(name: str, mnist_dir: Path | None, root: Path, reading: Reading) -> D
     try:
         return _read(name, fetch(name, root), reading)
     except OSError as error:
-        raise BadData(f"{name} cannot be downloaded: {_last_line(error)}") from error
+        advice = "; MNIST_DIR can name a folder that has it" if name == "mnist" else ""
+        raise BadData(f"{name} cannot be downloaded: {_last_line(error)}{advice}") from error
 
 
 def _read(name: str, folder: Path, reading: Reading) -> DataSet:
