@@ -199,7 +199,7 @@ class Worker:
                 return self._attempt(name, function, reporter).model_dump(mode="json")
             except dbos_errors.DBOSWorkflowConflictIDError:
                 job_id = DBOS.workflow_id
-                log.info("job %s: cancelled, or another worker's: %s ends", job_id, name)
+                log.info("job %s: cancelled or taken over, its step %s stops here", job_id, name)
                 reporter.undo_late_cancel()
                 raise
 

@@ -98,7 +98,7 @@ def test_it_goes_on_while_the_bucket_is_away(
         wait_until(lambda: label(service) == LETTERS[7], service)
         assert bucket(service)["reachable"] is True
     events = [each["event"] for each in service.events]
-    assert sum("what serves goes on" in each for each in events) == 1
+    assert sum("cannot read the current version" in each for each in events) == 1
     assert sum("answers again" in each for each in events) == 1
 
 
