@@ -11,6 +11,7 @@ relative to the prefix. A request ends within the timeout, repetitions included;
 take longer, as long as data arrive.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,8 +29,15 @@ if TYPE_CHECKING:
 
 CHUNK = 2**20  # bytes
 ENDLESS = timedelta(days=1)  # for a whole file; a pause in it is limited
+# obstore writes REDACTED for a URL with a signature.
+_ATTEMPTS = re.compile(r".*Error performing \w+ (?:(https?://[^/\s]+)\S*|REDACTED) in .* - ")
 LONGEST_REASON = 300  # characters
 _DENIED = re.compile(r"status code: 40[13]|not have the necessary privileges|authenticat", re.I)
+# obstore ends with a panic where these cannot be sent: a PanicException is no Exception.
+HEADER_VALUES = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
+    "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN",
+)  # fmt: skip
 NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # codes in the response
 
 
@@ -166,6 +174,12 @@ class Bucket:
                 f"the model store {self._url} needs the package obstore: install the dependency "
                 "group `cloud` (pip install --group cloud)"
             ) from error
+        for name in HEADER_VALUES:
+            if not re.fullmatch("[ -~]*", os.environ.get(name, "")):
+                raise StoreError(
+                    f"{name} holds a line break or another character that no such value has: "
+                    "write it without one (echo -n, printf)"
+                )
         client["allow_http"] = self._allow_http
         try:
             return from_url(str(self._url), client_options=client, retry_config=retries)
@@ -233,11 +247,14 @@ class Bucket:
 def _reason(error: Exception) -> str:
     """What failed at which endpoint, in one line.
 
-    Of a response only the code: its other elements may repeat the request's headers. No times and
-    attempts, so that the same failure gives the same text again.
+    Of a response only the status and the code: the rest may repeat the request's headers. Of the
+    endpoint's URL no password. No times and attempts, so that the same failure gives the same text
+    again.
     """
     text = str(error)
     sentence = re.split("[\n<]", text, maxsplit=1)[0].strip(": ")
-    sentence = re.sub(r".*Error performing \w+ (https?://[^/\s]+)\S* in .* - ", r"\1: ", sentence)
+    sentence = re.sub(r"(status code: \d{3}[^:]*):.*", r"\1", sentence)
+    sentence = re.sub(r"(https?://)[^/\s]*@", r"\1", sentence)
+    sentence = _ATTEMPTS.sub(lambda found: f"{found[1] or 'the endpoint'}: ", sentence)
     code = re.search(r"<Code>(\w+)</Code>|kind: (Connect|Timeout)\b", text)
     return f"{sentence[:LONGEST_REASON]}{f' ({code[1] or code[2]})' if code else ''}"

@@ -39,11 +39,11 @@ from contract.errors import (
     Unreachable,
     Untrusted,
 )
-from contract.files import locked, replace_together, write_through
+from contract.files import locked, read_regular, replace_together, write_through
 from contract.location import ObjectUrl
 from contract.remote_current import RemoteCurrent, State
 from contract.settings import Access
-from contract.store import ABANDONED, LOCK, Stamp, Store, completed, remove
+from contract.store import ABANDONED, LOCK, NAME, Stamp, Store, completed, remove
 from contract.version import (
     CARD,
     LARGEST_CARD,
@@ -114,8 +114,9 @@ class MirroredStore(Store):
         return number
 
     def others(self) -> str:
-        others = [each for each in self._bucket.folders("") if each != self._name]
-        if not others or self._name in self._bucket.folders(""):
+        folders = [each for each in self._bucket.folders("") if re.fullmatch(NAME, each)]
+        others = [each for each in folders if each != self._name]
+        if not others or self._name in folders:
             return "export a version (make export), or activate one that is there"
         return (
             f"other models in that store: {', '.join(others)}. Name one of them with "
@@ -152,13 +153,11 @@ class MirroredStore(Store):
         """The version `number`, or else the current one, copied and with every file verified."""
         if number is None:
             return super().open()
-        folder = self.folder / str(number)
-        try:
-            return open_version(folder, self._trust)
-        except (NoVersion, BrokenVersion):
-            with self._listing_published():
-                self._copy(number)
-        return open_version(folder, self._trust)
+        if (version := self._copied_version(number)) is not None:
+            return version
+        with self._listing_published():
+            self._copy(number)
+        return open_version(self.folder / str(number), self._trust)
 
     def check(self, number: int) -> dict[str, str | None]:
         """As of a folder, of the files in the bucket: each is read."""
@@ -257,13 +256,28 @@ class MirroredStore(Store):
                 return number
         return None
 
+    def _copied_version(self, number: int) -> Version | None:
+        """The copy of a version; None if there is none that is whole and still the bucket's.
+
+        A bucket that was emptied, or another server that has one of the same name, gives the same
+        numbers to other versions.
+        """
+        folder = self.folder / str(number)
+        try:
+            version = open_version(folder, self._trust)
+            copied = read_regular(folder / CARD, LARGEST_CARD)
+        except (NoVersion, BrokenVersion, OSError):
+            return None
+        try:
+            return version if copied == self._fresh_card(number) else None
+        except (Unreachable, NoVersion):
+            return version
+
     def _copy(self, number: int) -> None:
-        """Copy a version into the cache, in place of a copy that is damaged."""
+        """Copy a version into the cache, in place of a copy that is damaged or of another one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder / COPYING, PATIENCE):
-            folder = self.folder / str(number)
-            with suppress(NoVersion, BrokenVersion):
-                open_version(folder, self._trust)
+            if self._copied_version(number) is not None:
                 return  # another program has just copied it
             try:
                 self._download(number)

@@ -226,6 +226,19 @@ def test_a_damaged_copy_is_made_again(
     assert gets(server, "1/model.onnx") == 2
 
 
+def test_a_copy_of_another_version_of_that_number_is_made_again(
+    server: ObjectServer, machine: Callable[..., Store], card: ModelCard
+) -> None:
+    """As after a bucket was emptied, or on another server with a bucket of that name."""
+    publish(machine(), card, b"old weights")
+    assert machine("service").open(1).read("model.onnx") == b"old weights"
+    server.objects.clear()
+    publish(machine("two"), card, b"new weights")
+    assert machine("service").open(1).read("model.onnx") == b"new weights"
+    server.fault = lambda _: 503
+    assert machine("service", timeout=0.1).open(1).read("model.onnx") == b"new weights"
+
+
 def test_programs_that_share_a_cache_make_one_copy(
     server: ObjectServer, machine: Callable[..., Store], card: ModelCard
 ) -> None:
@@ -432,7 +445,10 @@ def test_the_copy_of_what_served_stands_in_for_the_bucket(
     [
         ({"AWS_ACCESS_KEY_ID": "another"}, "the credentials do not allow to use s3://bucket/"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "cannot be reached: "),
+        ({"AWS_ENDPOINT_URL": f"http://me:{SECRET}@127.0.0.1:1"}, "reached: http://127.0.0.1:1: "),
         ({"AWS_ALLOW_HTTP": "false"}, "must be https://, unless AWS_ALLOW_HTTP=true"),
+        ({"AWS_ACCESS_KEY_ID": f"{KEY}\n"}, "AWS_ACCESS_KEY_ID holds a line break"),
+        ({"AWS_SESSION_TOKEN": f"{SECRET}\n"}, "AWS_SESSION_TOKEN holds a line break"),
     ],
 )
 def test_a_wrong_variable_is_an_error_in_words(

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -169,6 +170,18 @@ def test_every_admin_route_and_the_metrics_are_refused(
         assert (method, path, answer.status_code) == (method, path, 403)
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    "path", ["models/1%/rollback", "models/%zz/versions/1/activate", "%72etrain/%", "runs/1%4"]
+)
+def test_a_path_that_cannot_be_decoded_reaches_no_replica(balancer: Balancer, path: str) -> None:
+    """A replica would leave such an escape as it is, and answer from the route."""
+    request = f"POST /v1/{path} HTTP/1.1\r\nHost: balancer\r\nConnection: close\r\n\r\n"
+    with socket.create_connection((balancer.address.host, balancer.port), timeout=10) as client:
+        client.sendall(request.encode())
+        answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
 
 
 def test_every_other_route_is_published(balancer: Balancer) -> None:
