@@ -25,6 +25,10 @@ from service.telemetry.request_record import GONE
 _PREDICTION = re.compile("/v1/predict|/v2/.*/infer")
 
 
+# Counts beyond it are not exact; bounded, so that sums and differences are finite.
+Number = Annotated[float, Field(ge=-(2**53), le=2**53)]
+
+
 def _one_for_each(bounds: Sequence[float]) -> Any:
     """As many numbers as a histogram has buckets, +Inf included."""
     return Field(min_length=len(bounds) + 1, max_length=len(bounds) + 1)
@@ -35,18 +39,18 @@ class Snapshot(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    at: float = Field(description="seconds, on a clock of the replica")
-    requests: float
-    refused: float = Field(description="requests answered 4xx")
-    failed: float = Field(description="requests answered 5xx")
-    shed: float
-    pictures: float = Field(description="classified images")
-    queue: float = Field(description="images")
-    queue_limit: float
-    inflight: float
-    watchers: float
-    seconds: Annotated[list[float], _one_for_each(SECONDS)]
-    sizes: Annotated[list[float], _one_for_each(BATCH_SIZES)]
+    at: Number = Field(description="seconds, on a clock of the replica")
+    requests: Number
+    refused: Number = Field(description="requests answered 4xx")
+    failed: Number = Field(description="requests answered 5xx")
+    shed: Number
+    pictures: Number = Field(description="classified images")
+    queue: Number = Field(description="images")
+    queue_limit: Number
+    inflight: Number
+    watchers: Number
+    seconds: Annotated[list[Number], _one_for_each(SECONDS)]
+    sizes: Annotated[list[Number], _one_for_each(BATCH_SIZES)]
 
 
 class Period(NamedTuple):

@@ -208,6 +208,8 @@ CHANGES: dict[str, Callable[[Event], object]] = {
     "other buckets": lambda report: report["snapshot"]["seconds"].append(1),
     "not a number": lambda report: report["snapshot"].update(requests=float("nan")),
     "infinite": lambda report: report["snapshot"].update(queue=float("inf")),
+    "too large to be summed": lambda report: report["snapshot"].update(queue=1.7e308),
+    "a bucket too large": lambda report: report["snapshot"]["sizes"].__setitem__(0, 1.7e308),
     "nothing": lambda report: report.clear(),
 }
 ANSWERS: dict[str, tuple[int, bytes, str]] = {  # status, body, problem
