@@ -18,7 +18,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 SIDE = 28  # pixels of a normalised digit
 INPUT, LOGITS, PROBABILITIES = "pixels", "logits", "probabilities"  # tensor names
@@ -46,6 +46,7 @@ _ADDED = {
     2: {"acceptance": None},
 }
 
+MOST_NAMED = 50  # wrong fields in an error
 MOST_BINS = 101  # of a histogram: each has a series in the metrics
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -168,7 +169,7 @@ class Evaluation(_Facts):
     accuracy: Fraction
     calibration_error: Fraction  # expected calibration error, 15 bins, after the temperature
     calibration_error_before: Fraction  # the same with temperature 1
-    per_class: tuple[ClassReport, ...]
+    per_class: Annotated[tuple[ClassReport, ...], FailFast()]
 
 
 class Acceptance(_Facts):
@@ -256,7 +257,7 @@ class ModelCard(_Facts):
     schema_version: Literal[2, 3, 4, 5]
     name: str
     created: Annotated[datetime, Field(strict=False)]
-    labels: Annotated[tuple[Label, ...], Field(min_length=2)]
+    labels: Annotated[tuple[Label, ...], Field(min_length=2), FailFast()]
     input: TensorFacts
     outputs: tuple[TensorFacts, ...]
     preparation: Preparation
@@ -318,14 +319,18 @@ class ModelCard(_Facts):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """The card in the text of card.json; BadCard names every wrong field."""
+        """The card in the text of card.json; BadCard names the wrong fields."""
         try:
             return cls.model_validate_json(_upgraded(text))
         except ValidationError as error:
-            wrong = (
-                f"{'.'.join(map(str, e['loc'])) or 'the card'}: {e['msg']}" for e in error.errors()
-            )
-            raise BadCard("; ".join(wrong)) from error
+            found = error.errors(include_url=False, include_context=False, include_input=False)
+            wrong = [
+                f"{'.'.join(map(str, e['loc'])) or 'the card'}: {e['msg']}"
+                for e in found[:MOST_NAMED]
+            ]
+            if len(found) > MOST_NAMED:
+                wrong.append(f"and {len(found) - MOST_NAMED} more")
+            raise BadCard("; ".join(wrong)) from None  # its text has a line for each of them
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2) + "\n"

@@ -289,10 +289,10 @@ class MirroredStore(Store):
 
     def _download(self, number: int) -> None:
         content = self._fresh_card(number)
-        card = self._parsed(number, content)
         with self.draft() as draft:
             self._copy_card(number, content, draft)
             self._check_trust(number, content, draft)
+            card = self._parsed(number, content)
             for name, facts in card.files.items():
                 try:
                     self._bucket.download(self._key(number, name), draft / name, facts)
@@ -303,7 +303,7 @@ class MirroredStore(Store):
             draft.rename(damaged)
 
     def _check_trust(self, number: int, card: bytes, draft: Path) -> None:
-        """Before anything large is copied."""
+        """Before the card is parsed, or anything large copied."""
         if self._trust:
             path = draft / SIGNATURE
             try:

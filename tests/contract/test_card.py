@@ -161,3 +161,18 @@ def test_the_schema_version_is_checked_before_unknown_fields(
     with pytest.raises(BadCard) as refused:
         ModelCard.from_json(json.dumps(facts | {"schema_version": 6, "colour": "blue"}))
     assert "colour" not in str(refused.value)
+
+
+def test_an_error_names_some_of_very_many_wrong_fields(version: Version) -> None:
+    card = json.loads(version.card.to_json())
+    wrong = {f"unknown{index}": 1 for index in range(2000)}
+    with pytest.raises(BadCard, match=r"unknown0: .*; and 19\d\d more$") as error:
+        ModelCard.from_json(json.dumps(card | wrong))
+    assert len(str(error.value)) < 10_000
+
+
+def test_of_very_many_wrong_labels_the_first_one_is_named(version: Version) -> None:
+    card = json.loads(version.card.to_json())
+    with pytest.raises(BadCard, match="^labels.0: Input should be a valid string; ") as error:
+        ModelCard.from_json(json.dumps(card | {"labels": [1] * 2000}))
+    assert "labels.1: " not in str(error.value)
