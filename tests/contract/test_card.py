@@ -173,6 +173,6 @@ def test_an_error_names_some_of_very_many_wrong_fields(version: Version) -> None
 
 def test_of_very_many_wrong_labels_the_first_one_is_named(version: Version) -> None:
     card = json.loads(version.card.to_json())
-    with pytest.raises(BadCard, match="^labels.0: Input should be a valid string; ") as error:
+    with pytest.raises(BadCard, match=r"^labels\.0: Input should be a valid string; ") as error:
         ModelCard.from_json(json.dumps(card | {"labels": [1] * 2000}))
     assert "labels.1: " not in str(error.value)
