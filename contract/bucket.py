@@ -11,7 +11,6 @@ relative to the prefix. A request ends within the timeout, repetitions included;
 take longer, as long as data arrive.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from contract.card import FileFacts
 from contract.errors import AccessDenied, BrokenVersion, MissingObject, StoreError, Unreachable
 from contract.location import ObjectUrl
+from contract.settings import malformed_credential
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
@@ -33,11 +33,6 @@ ENDLESS = timedelta(days=1)  # for a whole file; a pause in it is limited
 _ATTEMPTS = re.compile(r".*Error performing \w+ (?:(https?://[^/\s]+)\S*|REDACTED) in .* - ")
 LONGEST_REASON = 300  # characters
 _DENIED = re.compile(r"status code: 40[13]|not have the necessary privileges|authenticat", re.I)
-# obstore ends with a panic where these cannot be sent: a PanicException is no Exception.
-HEADER_VALUES = (
-    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
-    "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN",
-)  # fmt: skip
 NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # codes in the response
 
 
@@ -174,12 +169,11 @@ class Bucket:
                 f"the model store {self._url} needs the package obstore: install the dependency "
                 "group `cloud` (pip install --group cloud)"
             ) from error
-        for name in HEADER_VALUES:
-            if not re.fullmatch("[ -~]*", os.environ.get(name, "")):
-                raise StoreError(
-                    f"{name} holds a line break or another character that no such value has: "
-                    "write it without one (echo -n, printf)"
-                )
+        if name := malformed_credential():
+            raise StoreError(
+                f"{name} holds a line break or another character that no such value has: "
+                "write it without one (echo -n, printf)"
+            )
         client["allow_http"] = self._allow_http
         try:
             return from_url(str(self._url), client_options=client, retry_config=retries)

@@ -7,12 +7,19 @@ obstore reads all other variables, such as AWS_ACCESS_KEY_ID, AWS_REGION and AWS
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from contract.location import ObjectUrl
 
 TIMEOUT = 30.0  # seconds of a request, for programs that nobody waits for
+
+# obstore ends with a panic where these cannot be sent: a PanicException is no Exception.
+HEADER_VALUES = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
+    "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,3 +41,9 @@ def default_cache() -> Path:
 
 def allows_http(url: ObjectUrl) -> bool:
     return os.environ.get(url.allow_http, "").lower() in ("1", "true")
+
+
+def malformed_credential() -> str | None:
+    """The name of a variable whose value cannot be part of a request; None: there is none."""
+    values = ((name, os.environ.get(name, "")) for name in HEADER_VALUES)
+    return next((name for name, value in values if not re.fullmatch("[ -~]*", value)), None)
