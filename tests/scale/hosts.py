@@ -48,9 +48,14 @@ class Host:
         """Connect its cable to the switch, or pull it."""
         _ip("-n", self.switch, "link", "set", f"port{self.number}", "up" if connected else "down")
 
+    @property
+    def programs(self) -> list[int]:
+        """Process ids."""
+        return [int(pid) for pid in _ip("netns", "pids", self.namespace, check=False).split()]
+
     def kill_programs(self) -> None:
-        for pid in _ip("netns", "pids", self.namespace, check=False).split():
-            kill(int(pid))
+        for pid in self.programs:
+            kill(pid)
 
     def _enter(self) -> None:
         libc = ctypes.CDLL(None, use_errno=True)

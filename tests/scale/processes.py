@@ -4,7 +4,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -51,6 +51,16 @@ class Balancer(Program):
         return False
 
 
+@contextmanager
+def balancer(front: Host, hosts: Sequence[Host]) -> Iterator[Balancer]:
+    """A balancer on the host `front`, and a name server for it that knows the other hosts."""
+    addresses = [host.address for host in hosts]
+    with front.executor() as executor:
+        server = executor.submit(NameServer, front.address, 53, addresses).result()
+    with server.running() as resolver, Balancer(front, resolver).while_ready() as started:
+        yield started
+
+
 def wait_until_balanced(client: Client, replicas: int, why: Callable[[], object]) -> None:
     """Wait until the balancer at the client's address sends requests to so many replicas."""
     exporter = Address(client.address.host, EXPORTER)
@@ -85,12 +95,8 @@ class Fleet:
                 self._begin(host)
             for replica in self.replicas.values():
                 replica.wait_until_ready()
-            addresses = [host.address for host in self.hosts]
-            with self.front.executor() as executor:
-                server = executor.submit(NameServer, self.front.address, 53, addresses).result()
-            resolver = exits.enter_context(server.running())
             # Later, because a balancer assumes of each new replica that it is ready.
-            self.balancer = exits.enter_context(Balancer(self.front, resolver).while_ready())
+            self.balancer = exits.enter_context(balancer(self.front, self.hosts))
             yield self
 
     @property
