@@ -110,7 +110,7 @@ test-scale: .venv/.dev ## The same for longer, and in a Docker Swarm of four eng
 
 test-ray: .venv/.dev .ray/.installed ## Test the service on a Ray cluster of two hosts, and measure what Ray costs (root): docs/ray.md
 	@$(hosts) || { echo "This needs root, for network namespaces, and haproxy: sudo make test-ray"; exit 1; }
-	@$(call task,Testing on a Ray cluster,about five minutes,$(PY) -m pytest tests/ray $(ARGS))
+	@$(call task,Testing on a Ray cluster,about four minutes,$(PY) -m pytest tests/ray $(ARGS))
 
 .ray/.installed: deploy/ray/requirements.txt pyproject.toml constraints.txt | .venv/.run
 	@$(call task,Installing Ray into .ray (0.5 GB),a minute,$(get-ray))

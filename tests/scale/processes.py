@@ -11,6 +11,7 @@ from typing import Self
 
 import httpx2
 
+from loadtest.bench_scale.measure import ALLOCATOR
 from loadtest.client.result import Address
 from loadtest.target.name_server import NameServer
 from tests.scale.hosts import Host
@@ -41,7 +42,7 @@ class Balancer(Program):
         super().__init__(
             host.command(program, "-db", "-f", str(BALANCER)),
             folder=ROOT,
-            environment=clean_environment() | environment,
+            environment=clean_environment() | ALLOCATOR | environment,
         )
 
     def wait_until_ready(self) -> None:
