@@ -93,14 +93,7 @@ class Cluster:
             words += ["--head", f"--port={GCS}", "--include-dashboard=false"]
         else:
             words += [f"--address={self.gcs}"]
-        own = {
-            "DIGITSERVE_REPLICA": str(host.number),
-            # Hosts share their file system here.
-            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{folder}/haproxy/haproxy.cfg",
-            "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{folder}/haproxy/admin.sock",
-            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": f"{folder}/haproxy",
-            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{folder}/haproxy/server-state",
-        }
+        own = {"DIGITSERVE_REPLICA": str(host.number)}
         self.nodes[host] = Node(host, words, self._environment | own)
         self.nodes[host].wait_until_ready()
 
