@@ -60,5 +60,5 @@ def run_of(
     facts = checkpoint.data_set.model_copy(update={"source": source, "test": len(labels)})
     tested = checkpoint.model_copy(update={"data_set": facts, "evaluation": judged.evaluation()})
     run = Run.create(runs)
-    run.complete(tested, (pixels, labels), None, calibration, history=[], **judged.measured())
+    run.complete(tested, (pixels, labels), None, calibration, (), history=[], **judged.measured())
     return run

@@ -25,7 +25,7 @@ from loadtest.report.document import as_json
 WANTED = 0.95  # confidence, where there are enough repetitions for it
 HEADROOM = 0.3  # fraction of the capacity that is left unused
 SPARE = 1  # replicas
-BALANCER_CPU = 35e-6  # seconds of HAProxy a request: make bench-scale
+BALANCER_CPU = 75e-6  # seconds of HAProxy a request: make bench-scale
 
 
 @dataclass(frozen=True)

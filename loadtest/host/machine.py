@@ -19,7 +19,8 @@ PACKAGES = (
     "opencv-python-headless", "numpy", "uvicorn", "uvloop", "httptools",
 )  # fmt: skip
 PREFIX = "DIGITSERVE_"
-SECRET = ("_TOKEN", "_KEY", "_KEYS", "_ENDPOINT", "DIGITSERVE_JOBS")  # ends of secret settings
+# Ends of settings that are secret, or may be by mistake.
+SECRET = ("_TOKEN", "_KEY", "_KEYS", "_ENDPOINT", "DIGITSERVE_JOBS", "DIGITSERVE_MODELS")
 
 
 @dataclass(frozen=True)

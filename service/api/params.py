@@ -9,7 +9,7 @@ from contract.current import NUMBER
 from service.errors import Problem, ProblemType
 from service.models.loading import Model
 from service.models.manager import ModelManager
-from service.problem_types.prediction import TOO_MANY_IMAGES
+from service.problem_types.prediction import TOO_MANY_PICTURES
 from service.problem_types.versions import NO_SUCH_MODEL, NO_SUCH_VERSION, VERSION_NOT_SERVING
 from service.settings import Settings
 
@@ -43,7 +43,7 @@ def check_images(
     count: int,
     settings: Settings,
     model: Model | None = None,
-    problem: ProblemType = TOO_MANY_IMAGES,
+    problem: ProblemType = TOO_MANY_PICTURES,
 ) -> None:
     """Raises Problem if a request has more images than it may have."""
     most = most_images(settings, model)

@@ -82,7 +82,7 @@ OUT_OF_MEMORY = ProblemType(
     retry=True,
     reason="out_of_memory",
 )
-TOO_MANY_IMAGES = ProblemType(
+TOO_MANY_PICTURES = ProblemType(
     "too-many-pictures",
     413,
     "Too many images",

@@ -162,7 +162,8 @@ def test_the_published_mnist_files_are_accepted() -> None:
     data = read_mnist(MNIST)
     assert data.train[0].shape == (60_000, 28, 28)
     assert data.preparation == DigitPreparation()
-    assert all(all(are_normalized(pixels)) for pixels, _ in (data.train, data.test))
+    # All but those without gray levels.
+    assert sum(sum(are_normalized(pixels)) for pixels, _ in (data.train, data.test)) == 69_976
     assert data.test[0].shape == (10_000, 28, 28)
 
 

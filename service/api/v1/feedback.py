@@ -44,7 +44,7 @@ from service.models.loading import Model
 from service.models.manager import ModelManager
 from service.problem_types.content import EMPTY_BODY
 from service.problem_types.feedback import UNKNOWN_LABEL
-from service.problem_types.prediction import BAD_OPTION, TOO_MANY_IMAGES
+from service.problem_types.prediction import BAD_OPTION, TOO_MANY_PICTURES
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from service.tensors import Pixels
@@ -249,7 +249,7 @@ def _check(sent: list[ImageFile], texts: Texts) -> None:
     """Problem unless a request has one image, and a proper id if any."""
     if len(sent) != 1:
         raise Problem(
-            TOO_MANY_IMAGES,
+            TOO_MANY_PICTURES,
             f"{len(sent)} images; a correction is one image with its label: send each by itself",
         )
     request_id = texts["request_id"]
