@@ -34,8 +34,8 @@ _ANY_BODY = (
 _PREDICT_PROBLEMS = (
     *_ANY_BODY, content.BAD_BASE64, content.BAD_FORM, content.EMPTY_BODY,
     content.MEDIA_TYPE_MISMATCH, content.PART_HEAD_TOO_LARGE, content.TOO_MANY_PARTS,
-    content.UNSUPPORTED_MEDIA_TYPE, prediction.BAD_OPTION, prediction.BLANK_IMAGE,
-    prediction.NOT_AN_IMAGE, prediction.TOO_MANY_PICTURES, prediction.TOO_MANY_PIXELS,
+    content.UNSUPPORTED_MEDIA_TYPE, prediction.BAD_OPTION, prediction.BLANK_PICTURE,
+    prediction.NOT_A_PICTURE, prediction.TOO_MANY_PICTURES, prediction.TOO_MANY_PIXELS,
     versions.VERSION_REPLACED,
 )  # fmt: skip
 _CORRECTION_PROBLEMS = (

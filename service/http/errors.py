@@ -31,8 +31,8 @@ from service.problem_types.http import (
     NO_SUCH_ROUTE,
 )
 from service.problem_types.prediction import (
-    BLANK_IMAGE,
-    NOT_AN_IMAGE,
+    BLANK_PICTURE,
+    NOT_A_PICTURE,
     OUT_OF_MEMORY,
     TOO_MANY_PIXELS,
 )
@@ -67,9 +67,9 @@ def problem_of(error: Exception) -> Problem:
             wrong = (f"{'.'.join(map(str, e['loc'][1:]))}: {reason_of(e)}" for e in error.errors())
             return Problem(BAD_PARAMETER, "; ".join(wrong))
         case NotAnImage():
-            return Problem(NOT_AN_IMAGE, str(error))
+            return Problem(NOT_A_PICTURE, str(error))
         case Blank():
-            return Problem(BLANK_IMAGE, str(error))
+            return Problem(BLANK_PICTURE, str(error))
         case TooManyPixels():
             return Problem(TOO_MANY_PIXELS, str(error))
         case MemoryError():

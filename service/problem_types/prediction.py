@@ -90,7 +90,7 @@ TOO_MANY_PICTURES = ProblemType(
     "Spread the images over several requests; the service batches them by itself.",
     ("DIGITSERVE_MAX_PICTURES", "DIGITSERVE_MAX_QUEUE", "DIGITSERVE_MAX_QUEUE_BYTES"),
 )
-NOT_AN_IMAGE = ProblemType(
+NOT_A_PICTURE = ProblemType(
     "not-a-picture",
     422,
     "Not an image",
@@ -99,7 +99,7 @@ NOT_AN_IMAGE = ProblemType(
     "Send a PNG, JPEG, WebP, BMP, GIF or TIFF. If the file opens elsewhere, check that the client "
     "sends its bytes unchanged and completely.",
 )
-BLANK_IMAGE = ProblemType(
+BLANK_PICTURE = ProblemType(
     "blank-picture",
     422,
     "Blank image",

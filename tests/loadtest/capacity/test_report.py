@@ -55,7 +55,7 @@ def test_a_capacity_is_reported_with_its_interval_and_replicas() -> None:
     assert high <= 12_000 < high * 1.031
     assert f"({low:,.0f} to {high:,.0f} with 96.9% confidence, of 6 searches)" in text
     assert "p99 <= 50 ms, errors <= 0.1 % " in text
-    assert "| 10,000 | 3 | 1 | 3 | 1 |" in text
+    assert "| 10,000 | 3 | 1 | 3 | 2 |" in text
     assert "30% of it left as headroom, and 1 spare" in text
     assert "Images left out, as they are misread without load: 2." in text
     assert "do not count, as" not in text
