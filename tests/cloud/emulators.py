@@ -11,6 +11,7 @@ import socket
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from email.utils import formatdate
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Emulator(Program):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.endpoint = f"http://127.0.0.1:{self.port}"
         program, *words = self.words()
         if not (PROGRAMS / program).exists():
@@ -84,9 +85,10 @@ class Seaweed(Emulator):
         ]
         (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
         (self.folder / "volumes").mkdir(exist_ok=True)
-        ports = {f"{name}.port": free_port() for name in ("master", "volume", "filer")}
-        grpc = {f"{name}.port.grpc": free_port() for name in ("master", "volume", "filer", "s3")}
-        options = {"dir": "volumes", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", **ports, **grpc}
+        names = ["master.port", "volume.port", "filer.port"]
+        names += [f"{name}.port.grpc" for name in ("master", "volume", "filer", "s3")]
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        options = {"dir": "volumes", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", **ports}
         options |= {"s3.port": self.port, "s3.config": "s3.json", "s3.iam": "false"}
         words = (f"-{name}={value}" for name, value in options.items())
         return ["bin/weed", "-logtostderr=true", "server", "-s3", "-filer", *words]
@@ -168,9 +170,11 @@ EMULATORS: dict[str, Callable[[Path], Emulator]] = {
 }
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Different ones: all are taken at the same time."""
+    with ExitStack() as taken:
+        found = [taken.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in found]
 
 
 def _identity(name: str, *actions: str) -> dict[str, object]:
