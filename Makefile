@@ -260,7 +260,7 @@ constraints: .venv/.dev ## Pin the newest compatible versions, on every platform
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
-	rm -rf .venv .cloud .helm .peers .supply .prometheus .ray .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .cloud .helm .peers .supply .traefik .prometheus .ray .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \

@@ -10,6 +10,7 @@ A program runs on a host through `Host.command`; a function of this process thro
 import ctypes
 import os
 import re
+import secrets
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -68,8 +69,9 @@ class Host:
 def hosts(numbers: Sequence[int]) -> Iterator[list[Host]]:
     """A host for each number (1 to 254); their programs are killed with the block."""
     _remove_abandoned()
-    switch = _name("switch")
-    made = [Host(number, _name(f"h{number}"), switch) for number in numbers]
+    prefix = f"digitserve-{os.getpid()}-{secrets.token_hex(2)}"  # a process may make them twice
+    switch = f"{prefix}-switch"
+    made = [Host(number, f"{prefix}-h{number}", switch) for number in numbers]
     try:
         _ip("netns", "add", switch)
         _ip("-n", switch, "link", "add", "bridge", "type", "bridge")
@@ -93,10 +95,6 @@ def _connect(host: Host) -> None:
     _ip("-n", here, "address", "add", f"{host.address}/24", "dev", "eth0")
     for device in ("eth0", "lo"):
         _ip("-n", here, "link", "set", device, "up")
-
-
-def _name(what: str) -> str:
-    return f"digitserve-{os.getpid()}-{what}"
 
 
 def kill(pid: int) -> None:
