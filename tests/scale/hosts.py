@@ -21,7 +21,7 @@ from pathlib import Path
 
 NAMESPACES = Path("/run/netns")
 NETWORK_NAMESPACE = 0x40000000  # CLONE_NEWNET
-OURS = re.compile(r"digitserve-(\d+)-\w+")  # the process that made it
+OURS = re.compile(r"digitserve-(\d+)-[\w-]+")  # the process that made it
 
 
 @dataclass(frozen=True)
