@@ -90,6 +90,8 @@ class Seaweed(Emulator):
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         options = {"dir": "volumes", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", **ports}
         options |= {"s3.port": self.port, "s3.config": "s3.json", "s3.iam": "false"}
+        # Several of it may run, and it reports to nobody.
+        options |= {"s3.port.iceberg": 0, "s3.port.lance": 0, "master.telemetry": "false"}
         words = (f"-{name}={value}" for name, value in options.items())
         return ["bin/weed", "-logtostderr=true", "server", "-s3", "-filer", *words]
 
