@@ -31,9 +31,8 @@ DIMMEST = np.uint8(48)  # level; darker pixels do not count as paper in shadow
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
-def separate_ink(raster: Raster) -> Ink | None:
-    """The strength of the ink at each pixel; None if there is none."""
-    coarse = resized(raster, COARSE) if max(raster.shape) > COARSE else raster
+def separate_ink(raster: Raster, coarse: Raster) -> Ink | None:
+    """The strength of the ink at each pixel; None if there is none. `coarse` is `reduced`."""
     is_lightness = True
     if raster.ndim == 3:
         to_shade = _to_shade(coarse)
@@ -44,10 +43,15 @@ def separate_ink(raster: Raster) -> Ink | None:
     paper = np.asarray(cv2.resize(paper, raster.shape[::-1], interpolation=cv2.INTER_LINEAR))
     apart = _smooth(_apart(raster, paper, is_dark))
     contrast = float(apart.max())
-    is_clean = float((apart > GRAIN).mean()) < INKED
+    is_clean = cv2.countNonZero(above(apart, GRAIN)) < INKED * apart.size
     if contrast < (FAINT if is_clean else CONTRAST):
         return None
     return _strength(raster, paper, is_dark, is_lightness)
+
+
+def reduced(raster: Raster) -> Raster:
+    """A copy of at most COARSE pixels; the image itself if it is no larger."""
+    return resized(raster, COARSE) if max(raster.shape[:2]) > COARSE else raster
 
 
 def resized(image: Raster, longest: int) -> Raster:
@@ -89,10 +93,12 @@ def _paper(shade: Shade, is_lightness: bool) -> tuple[Shade, bool]:
     for reach in REACHES:
         for is_dark in (True, False):
             paper = _without_ink(shade, max(1, round(reach * max(shade.shape) / 2)), is_dark)
-            strong = _strong(_strength(shade, paper, is_dark, is_lightness))
-            found = float(edges[_outline(strong)].sum())
+            ink = _strength(shade, paper, is_dark, is_lightness)
+            strong = above(ink, float(ink.max()) / 2)
+            outline: Any = cv2.morphologyEx(strong, cv2.MORPH_GRADIENT, _NEIGHBOURS)
+            found = cv2.mean(edges, outline)[0] * cv2.countNonZero(outline)
             # Paper and ink have the same outline, and the border shows more of the paper.
-            found *= min(1.0, 2 * (1 - _share_of_border(strong)))
+            found *= min(1.0, 2 * (1 - share_of_border(strong)))
             if found > most:
                 best, most = (paper, is_dark), found
     return best
@@ -143,21 +149,15 @@ def _strength(shade: Shade, paper: Shade, is_dark: bool, is_lightness: bool) -> 
     return np.asarray(cv2.divide(apart, np.maximum(paper, DIMMEST), scale=255), np.uint8)
 
 
-def _strong(ink: Ink) -> NDArray[np.uint8]:
-    """1 where the ink has at least half of its maximal strength."""
-    return (ink > float(ink.max()) / 2).astype(np.uint8)
+def above(ink: Ink, level: float) -> NDArray[np.uint8]:
+    """1 where the ink is stronger than that."""
+    return np.asarray(cv2.threshold(ink, level, 1, cv2.THRESH_BINARY)[1], np.uint8)
 
 
-def _outline(strong: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The pixels on both sides of the edge of the ink."""
-    outline: NDArray[np.bool_] = cv2.morphologyEx(strong, cv2.MORPH_GRADIENT, _NEIGHBOURS) > 0
-    return outline
-
-
-def _share_of_border(strong: NDArray[np.uint8]) -> float:
-    """The share of the outermost pixels that are ink."""
-    border = np.concatenate([strong[0], strong[-1], strong[1:-1, 0], strong[1:-1, -1]])
-    return float(border.mean())
+def share_of_border(strong: NDArray[np.uint8]) -> float:
+    """The share of the outermost pixels that are not 0."""
+    count = cv2.countNonZero(strong) - cv2.countNonZero(strong[1:-1, 1:-1])
+    return count / max(1, 2 * sum(strong.shape) - 4)
 
 
 def _smooth(ink: Ink) -> Ink:

@@ -18,7 +18,7 @@ from contract.card import SIDE
 from preprocessing.decoder import Raster
 from preprocessing.digits.background import CONTRAST, Ink, separate_ink
 from preprocessing.digits.segmentation import crop_digit
-from preprocessing.digits.sheet import with_margin, without_surroundings
+from preprocessing.digits.sheet import without_surroundings
 from preprocessing.digits.stroke import normalize_stroke
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
@@ -143,7 +143,7 @@ def _ink(raster: Raster) -> Ink:
             return np.ascontiguousarray(alpha)
         raster = raster[..., :3].copy()
         raster[alpha < OPAQUE] = np.median(visible, 0)
-    ink = separate_ink(with_margin(without_surroundings(raster)))
+    ink = separate_ink(*without_surroundings(raster))
     if ink is None:
         raise Blank("the image is blank: nothing on it stands out from the background")
     return ink

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.digits.background import Ink
+from preprocessing.digits.background import Ink, above, share_of_border
 
 STRONG = 0.4  # of the strongest ink: ruled lines and the grain of the paper are weaker
 PALE = 0.2  # of the strongest ink, on paper without lines
@@ -23,6 +23,8 @@ NEAR = 0.3  # of the largest piece's longer side: pieces farther away do not bel
 LARGE, FAR = 0.15, 1.0  # as PIECE and NEAR, for pieces that are too large to be specks
 FRAME = 0.5  # of an edge of the image
 INSIDE = 0.1  # of its longer side; smaller pieces inside a frame are not digits
+
+_LEVELS = np.arange(256, dtype=np.float32)
 
 
 def crop_digit(ink: Ink) -> Ink | None:
@@ -37,10 +39,11 @@ def crop_digit(ink: Ink) -> Ink | None:
     left, top, width, height = cv2.boundingRect(kept)
     edge = slice(max(0, top - 1), top + height + 1), slice(max(0, left - 1), left + width + 1)
     near = cv2.dilate(kept[edge], np.ones((3, 3), np.uint8))  # including the soft edges of strokes
-    digit = np.where(near > 0, ink[edge], 0).astype(np.float32)
+    digit = np.where(near > 0, ink[edge], 0)
     (full,) = _levels(ink[edge][kept[edge] > 0], (0.75,))
     floor = min(paper + 3 * noise, paper + (full - paper) / 4)
-    stretched = np.clip((digit - floor) * (255 / max(1.0, full - floor)), 0, 255).astype(np.uint8)
+    levels = np.clip((_LEVELS - floor) * (255 / max(1.0, full - floor)), 0, 255).astype(np.uint8)
+    stretched = np.asarray(cv2.LUT(digit, levels), np.uint8)
     left, top, width, height = cv2.boundingRect((stretched > 8).astype(np.uint8))
     found: Ink = stretched[top : top + height, left : left + width]
     return found
@@ -51,13 +54,9 @@ def _strong(ink: Ink, paper: float, peak: float) -> NDArray[np.bool_]:
 
     Ruled lines and guides reach the border of the image, and a stroke rarely does.
     """
-    strong: NDArray[np.bool_] = ink > paper + STRONG * peak
-    pale: NDArray[np.bool_] = ink > paper + PALE * peak
-    return strong if _at_border(pale) > _at_border(strong) else pale
-
-
-def _at_border(strong: NDArray[np.bool_]) -> int:
-    return int(strong[0].sum() + strong[-1].sum() + strong[:, 0].sum() + strong[:, -1].sum())
+    strong, pale = (above(ink, paper + share * peak) for share in (STRONG, PALE))
+    chosen = strong if share_of_border(pale) > share_of_border(strong) else pale
+    return chosen.view(np.bool_)
 
 
 def _smooth(ink: Ink) -> Ink:

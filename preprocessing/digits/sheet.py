@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing.digits.background import reduced
+
 Raster = NDArray[np.uint8]  # (h, w) gray or (h, w, 3) BGR
 Gray = NDArray[np.uint8]  # (h, w)
 Mask = NDArray[np.uint8]  # (h, w), 1 = part of it
 
-COARSE = 96  # pixels of the longest side on which sheets are searched
 NESTED = 3  # sheets in each other: a box on a sheet in a frame
 LARGEST = 3  # pieces that are looked at
 SMALLEST, SHORTEST = 0.12, 8  # of the image's area, and pixels of the shorter side
@@ -38,21 +39,22 @@ SPECK = 0.005  # of the image
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
-def without_surroundings(raster: Raster) -> Raster:
-    """The sheet in its bounding box, the rest of which is filled with its paper.
+def without_surroundings(raster: Raster) -> tuple[Raster, Raster]:
+    """The sheet in its bounding box, the rest of which is filled with its paper; a reduced copy.
 
-    The image itself, if it shows nothing but a sheet.
+    The image itself, if it shows nothing but a sheet, with paper around it if a 1 fills it.
     """
     for _ in range(NESTED):
-        coarse = _coarse(raster)
+        coarse = reduced(raster)
         sheet = _find(_gray(coarse))
         if sheet is None:
             break
         raster = _only(raster, sheet, paper=np.median(coarse[sheet > 0], 0))
-    return raster
+    wider = _with_margin(raster)
+    return wider, coarse if wider is raster else reduced(wider)
 
 
-def with_margin(raster: Raster) -> Raster:
+def _with_margin(raster: Raster) -> Raster:
     """The image with paper around it, if it is filled by a 1: its border is ink rather than paper.
 
     Of such a narrow image, the ink is one piece and the paper several, on both sides of it.
@@ -69,15 +71,6 @@ def with_margin(raster: Raster) -> Raster:
     around = np.full((height + 2 * margin, width + 2 * margin, *raster.shape[2:]), paper, np.uint8)
     around[margin:-margin, margin:-margin] = raster
     return around
-
-
-def _coarse(raster: Raster) -> Raster:
-    height, width = raster.shape[:2]
-    scale = COARSE / max(height, width)
-    if scale >= 1:
-        return raster
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(raster, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _gray(raster: Raster) -> Gray:
@@ -104,7 +97,7 @@ def _sheets(side: Mask) -> Iterator[Mask]:
         _, _, width, height, area = boxes[number].tolist()
         if width * height < SMALLEST * side.size or min(width, height) < SHORTEST:
             return
-        if area > WHOLE * side.size:
+        if area > WHOLE * side.size or _corners(labels, number) > 2:
             continue
         piece = np.asarray(labels == number, np.uint8)
         whole = _filled(piece)
@@ -136,8 +129,12 @@ def _is_rectangle(whole: Mask, area: int) -> bool:
 def _has_surroundings(whole: Mask) -> bool:
     """Whether there is something else along two opposite edges of the image, or in its corners."""
     top, bottom, left, right = (not edge.any() for edge in _edges(whole))
-    corners = int(whole[[0, 0, -1, -1], [0, -1, 0, -1]].sum())
-    return (top and bottom) or (left and right) or corners <= 1
+    return (top and bottom) or (left and right) or _corners(whole, 1) <= 1
+
+
+def _corners(labels: NDArray[Any], number: int) -> int:
+    """How many corners of the image have that label."""
+    return (labels[0, 0], labels[0, -1], labels[-1, 0], labels[-1, -1]).count(number)
 
 
 def _inside(line: Mask, whole: Mask, side: Mask) -> Mask | None:
