@@ -37,7 +37,7 @@ NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # codes in the response
 
 
 class Revision(NamedTuple):
-    """What tells an object from the one that replaces it: providers compare one or the other."""
+    """Identifies an object among those that replace it: providers compare one or the other."""
 
     etag: str | None
     generation: str | None

@@ -4,7 +4,7 @@
     test_set.npz of the current version's run ----+    without those that either was trained on
 
 Of a folder that has grown, an image may be a test image of one version and a training image of the
-other: trained_on.bin of the two runs tells.
+other: trained_on.bin of the two runs lists them.
 
 A version that was trained on other data may be accurate on its own test images and inaccurate on
 those of the current version. If the current version's run is not on this machine, its golden images

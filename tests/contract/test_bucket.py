@@ -32,7 +32,7 @@ from contract.settings import Access
 from contract.store import Store, open_store
 from contract.version import Version
 from tests.support.marks import needs_mounts
-from tests.support.object_store import KEY, SECRET, Asked, ObjectServer
+from tests.support.object_store import KEY, SECRET, ObjectServer, Received
 from tests.support.running import ROOT as CHECKOUT
 
 URL = "s3://bucket/models"
@@ -86,7 +86,7 @@ def publish(
 
 
 def gets(server: ObjectServer, name: str) -> int:
-    return sum(each.method == "GET" and each.key.endswith(name) for each in server.asked)
+    return sum(each.method == "GET" and each.key.endswith(name) for each in server.received)
 
 
 # ---- publishing and reading ---------------------------------------------------------------------
@@ -146,7 +146,7 @@ def test_concurrent_publishers_get_different_numbers(
 def test_half_an_upload_is_no_version_and_its_number_is_not_used_again(
     server: ObjectServer, store: Store, card: ModelCard
 ) -> None:
-    server.fault = lambda asked: 403 if asked.key.endswith("model.onnx") else None
+    server.fault = lambda request: 403 if request.key.endswith("model.onnx") else None
     with pytest.raises(AccessDenied, match=r"bucket/models/digits/1/model\.onnx"):
         publish(store, card)
     server.fault = lambda _: None
@@ -158,7 +158,7 @@ def test_half_an_upload_is_no_version_and_its_number_is_not_used_again(
 def test_an_upload_that_was_abandoned_for_a_day_is_pruned(
     server: ObjectServer, store: Store, card: ModelCard
 ) -> None:
-    server.fault = lambda asked: 403 if asked.key.endswith("card.json") else None
+    server.fault = lambda request: 403 if request.key.endswith("card.json") else None
     with pytest.raises(AccessDenied):
         publish(store, card)
     server.fault = lambda _: None
@@ -308,8 +308,8 @@ def test_of_two_programs_that_switch_at_once_one_succeeds(
         publish(here, card)
     here.activate(1)
 
-    def switched_meanwhile(asked: Asked) -> None:
-        if asked.method == "PUT" and asked.key == f"{ROOT}/current":
+    def switched_meanwhile(request: Received) -> None:
+        if request.method == "PUT" and request.key == f"{ROOT}/current":
             server.fault = lambda _: None
             there.activate(2)
 
@@ -331,7 +331,7 @@ def test_a_switch_that_was_interrupted_is_not_in_the_history(
         publish(store, card)
     store.activate(1)
     writes = ("PUT", f"{ROOT}/current")
-    server.fault = lambda asked: 403 if (asked.method, asked.key) == writes else None
+    server.fault = lambda request: 403 if (request.method, request.key) == writes else None
     with pytest.raises(AccessDenied):
         store.activate(2)
     server.fault = lambda _: None
@@ -365,9 +365,9 @@ def test_a_poll_is_one_conditional_request(
     publish(store, card)
     store.activate(1)
     store.current()
-    del server.asked[:]
+    del server.received[:]
     assert store.current() == 1
-    assert server.asked == [Asked("GET", f"{ROOT}/current", listing=False, conditional=True)]
+    assert server.received == [Received("GET", f"{ROOT}/current", listing=False, conditional=True)]
 
 
 # ---- pruning ------------------------------------------------------------------------------------
@@ -394,8 +394,8 @@ def test_a_version_that_becomes_current_while_it_is_pruned_stays(
         publish(store, card)
     store.activate(3)
 
-    def switched_meanwhile(asked: Asked) -> None:
-        if asked.method in ("DELETE", "POST"):
+    def switched_meanwhile(request: Received) -> None:
+        if request.method in ("DELETE", "POST"):
             server.fault = lambda _: None
             machine("other").activate(1)
 
@@ -413,7 +413,7 @@ def test_without_the_permission_to_list_the_current_version_is_served(
 ) -> None:
     publish(machine(), card)
     machine().activate(1)
-    server.fault = lambda asked: 403 if asked.listing else None
+    server.fault = lambda request: 403 if request.listing else None
     other = machine("other")
     assert other.open().number == other.current() == 1
     with pytest.raises(AccessDenied, match="do not allow to list s3://bucket/models/digits"):

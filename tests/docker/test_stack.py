@@ -39,7 +39,7 @@ def test_prometheus_has_the_metrics_of_the_service(stack: Stack) -> None:
     predict(stack.url)
     count = "sum(digitserve_predictions_total)"
     wait_until(lambda: query(stack, count) >= 1, lambda: query(stack, "up"))
-    # The address of a container that was replaced is a target until DNS is asked again.
+    # The address of a container that was replaced is a target until the next query of DNS.
     assert query(stack, 'sum(up{job="digitserve"})') == 1
 
 

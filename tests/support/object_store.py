@@ -19,7 +19,7 @@ KEY, SECRET = "the-access-key", "a-secret-that-no-log-shows"
 BUCKET = "bucket"
 
 
-class Asked(NamedTuple):
+class Received(NamedTuple):
     """One request."""
 
     method: str
@@ -39,8 +39,8 @@ class ObjectServer(ThreadingHTTPServer):
         self.host = host
         self.objects: dict[str, bytes] = {}
         self.written: dict[str, float] = {}  # seconds since 1970, for listings
-        self.asked: list[Asked] = []
-        self.fault: Callable[[Asked], int | None] = lambda _: None
+        self.received: list[Received] = []
+        self.fault: Callable[[Received], int | None] = lambda _: None
         self.lock = threading.Lock()
 
     @property
@@ -97,11 +97,11 @@ class _Handler(BaseHTTPRequestHandler):
         if listing:
             key = query.get("prefix", [""])[0]
         conditional = self.command == "GET" and "if-none-match" in self.headers
-        asked = Asked(self.command, key, listing, conditional)
+        request = Received(self.command, key, listing, conditional)
         server = self.server
         with server.lock:
-            server.asked.append(asked)
-        status = server.fault(asked)
+            server.received.append(request)
+        status = server.fault(request)
         if status is None and f"Credential={KEY}/" not in self.headers.get("authorization", ""):
             status = 403
         if status is not None:

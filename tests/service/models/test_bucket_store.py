@@ -128,7 +128,7 @@ def test_a_switch_by_an_admin_is_made_in_the_bucket_if_the_credentials_allow_it(
     server: ObjectServer, store: Store, settings: dict[str, Any]
 ) -> None:
     with started(settings) as service, service.client(headers=ADMIN) as client:
-        server.fault = lambda asked: 403 if asked.method == "PUT" else None
+        server.fault = lambda request: 403 if request.method == "PUT" else None
         answer = client.post("/v1/models/digits/versions/2/activate")
         assert answer.status_code == 409
         assert answer.json()["type"].endswith("switch-not-recorded")
@@ -160,7 +160,7 @@ def test_workers_share_the_cache(
     server: ObjectServer, store: Store, settings: dict[str, Any]
 ) -> None:
     with started(settings, workers=2):
-        copies = [each for each in server.asked if each.key == f"{KEY}/1/model.onnx"]
+        copies = [each for each in server.received if each.key == f"{KEY}/1/model.onnx"]
         assert sum(each.method == "GET" for each in copies) == 1
 
 
