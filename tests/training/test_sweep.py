@@ -188,7 +188,7 @@ def test_a_bad_trial_is_stopped_early_and_its_run_can_be_resumed(
 def test_the_same_command_continues_a_sweep_that_was_interrupted_or_killed(
     small_folder: Path, tmp_path: Path
 ) -> None:
-    words = [*RATES, "--epochs", "60", "--trials", "1"]
+    words = [*RATES, "--epochs", "300", "--trials", "1"]
     run = Run(tmp_path / "sweep/default/trial-0")
 
     def epochs() -> list[str]:
@@ -212,7 +212,7 @@ def test_the_same_command_continues_a_sweep_that_was_interrupted_or_killed(
     (trial,) = trials_of(tmp_path)
     assert (trial["state"], trial["run"]) == ("completed", "trial-0")
     assert run.completed
-    assert len(epochs()) == 60
+    assert len(epochs()) == 300
     assert epochs()[: len(before)] == before
     assert (run.folder / "log.txt").read_text().count("Resuming") == 2
 

@@ -23,7 +23,7 @@ from typing import Protocol
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from contract.jobs import FINAL, Event, Found, Position
+from contract.jobs import FINAL, RUNNING, Event, Found, Position
 from service.api.live.stream import HEADERS, LAST_EVENT, RETRY, receive_from_reader
 from service.errors import Problem
 from service.http.body import ClientGone, while_connected
@@ -112,7 +112,7 @@ async def chunks(
             if event.kind == "job":
                 state = event.data["state"]
         # A worker writes the last state before its event: only one that stays without it has none.
-        if job is not None and job.state != state and (job.state not in FINAL or job.state == seen):
+        if job is not None and job.state != state and (job.state in RUNNING or job.state == seen):
             state = job.state
             data = job.model_dump(mode="json")
             lines.append(_written(Event(kind="job", at=datetime.now(UTC), data=data)))
