@@ -11,7 +11,7 @@ from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonit
 from jsonschema import Draft202012Validator, ValidationError
 
 KUBERNETES = ("1.34", "1.35", "1.36", "1.37")
-MODELS = {
+MODELS: dict[tuple[str, str], Any] = {
     ("keda.sh/v1alpha1", "ScaledObject"): ScaledObject,
     ("monitoring.coreos.com/v1", "PrometheusRule"): PrometheusRule,
     ("monitoring.coreos.com/v1", "ServiceMonitor"): ServiceMonitor,
