@@ -66,9 +66,8 @@ def are_normalized(sheets: Pixels) -> list[bool]:
     found: NDArray[np.bool_] = (
         centred & gray & (rows.max(1) >= CONTRAST) & ~rows.take(_BORDER, 1).any(1)
     )
-    for index in np.flatnonzero(
-        centred & gray & ~found
-    ).tolist():  # some of these have ink on the border
+    unclear = centred & gray & ~found  # some of these have ink on the border
+    for index in np.flatnonzero(unclear).tolist():
         found[index] = _looks_like_mnist(sheets[index])
     answers: list[bool] = found.tolist()
     return answers
