@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from contract.job_database import JobDatabase
 from contract.jobs import Job
@@ -42,6 +43,9 @@ class Worker(Program):
     def hear(self, line: str) -> bool:
         self.url = self.url or ("ready" if "waits for jobs" in line else "")
         return bool(self.url)
+
+    def open_files(self) -> list[Path]:
+        return [Path(file.path) for file in psutil.Process(self.process.pid).open_files()]
 
     def kill(self) -> None:
         self.process.kill()

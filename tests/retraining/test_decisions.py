@@ -117,12 +117,14 @@ def test_a_job_that_awaits_approval_is_never_deleted(place: Place) -> None:
 
 @contextmanager
 def activating(place: Place) -> Iterator[Worker]:
-    """A worker that activates the job's version, which takes until the block ends."""
-    with (place.store.folder / ".lock").open("a") as lock:
+    """A worker that activates the job's version and gets the store's lock as the block ends."""
+    path = place.store.folder / ".lock"
+    with path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         place.command("submit", "--id", "job", "--activate", "if_better")
         worker = place.worker()
         place.wait_for("job", "activating")
+        until(lambda: path in worker.open_files())
         yield worker
 
 
