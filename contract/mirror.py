@@ -1,7 +1,6 @@
 """The model store in a bucket, and the folder into which it copies the versions that are opened.
 
-    s3://bucket/prefix/digits/3/card.json     the same files as in a folder, see `store`
-                              3/.reserved     taken by the program that publishes version 3
+    s3://bucket/prefix/digits/3/...           the same files as in a folder, see `remote_versions`
                               current         see `remote_current`
                               history/...
     ~/.cache/digitserve/s3/bucket/prefix/digits/3/   the copy: a model store in a folder
@@ -18,7 +17,6 @@ import errno
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -26,22 +24,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract.bucket import Bucket
-from contract.card import BadCard, ModelCard, NewerCard
-from contract.current import CURRENT, NUMBER, Action, Current, Switch
+from contract.card import ModelCard
+from contract.current import CURRENT, Action, Current, Switch
 from contract.errors import (
     BrokenVersion,
-    MissingObject,
     Moved,
-    NewerVersion,
     NoModel,
     NoVersion,
     StoreError,
     Unreachable,
     Untrusted,
 )
-from contract.files import locked, read_regular, replace_together, write_through
+from contract.files import locked, read_regular, replace_together
 from contract.location import ObjectUrl
 from contract.remote_current import RemoteCurrent, State
+from contract.remote_versions import RemoteVersions
 from contract.settings import Access
 from contract.store import ABANDONED, LOCK, NAME, Stamp, Store, completed, remove
 from contract.version import (
@@ -58,10 +55,8 @@ from contract.version import (
 if TYPE_CHECKING:  # `cryptography` is optional
     from contract.signature import Sign, Trust
 
-RESERVED = ".reserved"
 COPYING = ".lock-copy"  # held while a version is copied into the cache
 PATIENCE = 600.0  # seconds to wait for another program that copies
-PARALLEL = 8  # requests
 # A version that was current within this time is not pruned: a replica may still be copying it.
 GRACE = timedelta(hours=1)
 RECENT = 600.0  # seconds for which a copy stays in the cache, as another worker may load it
@@ -79,17 +74,17 @@ class MirroredStore(Store):
         self.when_read: Callable[[Unreachable | None], None] = lambda error: None
         self._url, self._name = url, name
         self._bucket = Bucket(url, timeout=access.timeout, allow_http=access.allow_http)
+        self._versions = RemoteVersions(self._bucket, self.place, name)
         self._current = self._remote = RemoteCurrent(self._bucket, self.place, name)
         self._copied = Current(self.folder)  # the version that served from the cache last
         self._serve_cached = access.serve_cached
-        self._cards: dict[int, bytes] = {}  # cards never change
 
     # ---- reading ------------------------------------------------------------------------------
 
     def versions(self) -> list[int]:
         """Numbers of the published versions, oldest first; without the bucket, those copied."""
         try:
-            objects = self._objects()
+            objects = self._versions.objects()
         except Unreachable:
             if not self._serve_cached:
                 raise
@@ -128,7 +123,7 @@ class MirroredStore(Store):
         with suppress(NoVersion, BrokenVersion):
             return read_card(self.folder / str(number))
         with self._listing_published():
-            return self._parsed(number, self._card(number))
+            return self._versions.parsed(number, self._versions.card(number))
 
     def stamp(self, number: int) -> Stamp:
         return 0, 0, 0  # versions in a bucket never change
@@ -137,17 +132,14 @@ class MirroredStore(Store):
         if name not in card.files or (self.folder / str(number) / name).exists():
             return super().read(number, card, name)
         facts = card.files[name]
-        try:
-            content = self._bucket.get(self._key(number, name), facts.size).content
-        except MissingObject as error:
-            raise BrokenVersion(f"{error}, but it is on the card") from error
+        content = self._versions.read(number, name, facts.size)
         if (sha256(content).hexdigest(), len(content)) != (facts.sha256, facts.size):
             raise BrokenVersion(f"{self.place}/{number}/{name} is not the file on its card")
         return content
 
     def find(self, number: int) -> None:
         with self._listing_published():
-            self._fresh_card(number)
+            self._versions.fresh_card(number)
 
     def open(self, number: int | None = None) -> Version:
         """The version `number`, or else the current one, copied and with every file verified."""
@@ -162,13 +154,13 @@ class MirroredStore(Store):
     def check(self, number: int) -> dict[str, str | None]:
         """As of a folder, of the files in the bucket: each is read."""
         with self._listing_published():
-            content = self._card(number)
-        card = self._parsed(number, content)
+            content = self._versions.card(number)
+        card = self._versions.parsed(number, content)
         with self.draft() as draft:
-            self._copy_card(number, content, draft)
+            self._versions.copy_card(number, content, draft)
             for name in card.files:
-                with suppress(MissingObject, BrokenVersion):  # which `check_version` will find
-                    self._bucket.download(self._key(number, name), draft / name, card.files[name])
+                with suppress(BrokenVersion):  # which `check_version` will find
+                    self._versions.download(number, name, card.files[name], draft)
             found = check_version(draft, self._trust)
         here = f"{draft}/"
         there = f"{self.place}/{number}/"
@@ -178,9 +170,9 @@ class MirroredStore(Store):
         with suppress(NoVersion, BrokenVersion):
             return signature_of(self.folder / str(number), self._trust)
         with self._listing_published():
-            content = self._card(number)
+            content = self._versions.card(number)
         with self.draft() as draft:
-            self._copy_card(number, content, draft)
+            self._versions.copy_card(number, content, draft)
             return signature_of(draft, self._trust)
 
     # ---- writing ------------------------------------------------------------------------------
@@ -188,18 +180,10 @@ class MirroredStore(Store):
     def publish(self, draft: Path, card: ModelCard, sign: "Sign | None" = None) -> Version:
         """Upload a draft as the next version. Readers see either all of it or nothing."""
         card = completed(draft, card, sign)
-        content = (draft / CARD).read_bytes()
-        number = max([*self._objects(), *(each.after for each in self.history())], default=0)
-        while True:
+        known = self._versions.objects()
+        number = max([*known, *(each.after for each in self.history())], default=0) + 1
+        while not self._versions.publish(draft, number):
             number += 1
-            if self._bucket.create(self._key(number, RESERVED), _now().isoformat().encode()):
-                self._upload(draft, number)
-                if self._bucket.create(self._key(number, CARD), content):
-                    break
-                # A request that was repeated may have failed on its own success.
-                if self._bucket.get(self._key(number, CARD), LARGEST_CARD).content == content:
-                    break
-        self._cards[number] = content
         folder = self.folder / str(number)
         with locked(self.folder / COPYING, PATIENCE):
             remove(self.folder, [number] if folder.exists() else [])
@@ -235,10 +219,10 @@ class MirroredStore(Store):
         if dry:
             return going
         removed = [number for number in going if self._removed(number)]
-        for number, written in self._objects().items():
+        for number, written in self._versions.objects().items():
             age = _now() - max(written.values())
             if CARD not in written and age > timedelta(seconds=ABANDONED):
-                self._bucket.delete(self._key(number, name) for name in written)
+                self._versions.delete(number, written)
         return removed
 
     # ---- the cache ----------------------------------------------------------------------------
@@ -269,7 +253,7 @@ class MirroredStore(Store):
         except (NoVersion, BrokenVersion, OSError):
             return None
         try:
-            return version if copied == self._fresh_card(number) else None
+            return version if copied == self._versions.fresh_card(number) else None
         except (Unreachable, NoVersion):
             return version
 
@@ -288,16 +272,13 @@ class MirroredStore(Store):
                 self._download(number)
 
     def _download(self, number: int) -> None:
-        content = self._fresh_card(number)
+        content = self._versions.fresh_card(number)
         with self.draft() as draft:
-            self._copy_card(number, content, draft)
+            self._versions.copy_card(number, content, draft)
             self._check_trust(number, content, draft)
-            card = self._parsed(number, content)
+            card = self._versions.parsed(number, content)
             for name, facts in card.files.items():
-                try:
-                    self._bucket.download(self._key(number, name), draft / name, facts)
-                except MissingObject as error:
-                    raise BrokenVersion(f"{error}, but it is on the card") from error
+                self._versions.download(number, name, facts, draft)
             damaged = self.folder / str(number)
             remove(self.folder, [number] if damaged.exists() else [])
             draft.rename(damaged)
@@ -311,13 +292,6 @@ class MirroredStore(Store):
             except Untrusted as error:
                 raise Untrusted(f"{self.place}/{number}/{CARD} {error}") from error
 
-    def _copy_card(self, number: int, content: bytes, draft: Path) -> None:
-        """The card and its signature, if there is one."""
-        write_through(draft / CARD, content)
-        with suppress(MissingObject):
-            signature = self._bucket.get(self._key(number, SIGNATURE), LARGEST_CARD)
-            write_through(draft / SIGNATURE, signature.content)
-
     def _make_room(self, stay: Iterable[int | None], *, older: float) -> None:
         """Remove copies that are older than that many seconds, except for those that `stay`."""
         with locked(self.folder / LOCK):
@@ -329,60 +303,16 @@ class MirroredStore(Store):
 
     # ---- steps --------------------------------------------------------------------------------
 
-    def _key(self, number: int, name: str) -> str:
-        return f"{self._name}/{number}/{name}"
-
-    def _objects(self) -> dict[int, dict[str, datetime]]:
-        """Files of each version and when they were written, by number.
-
-        Also of versions that are being published.
-        """
-        found: dict[int, dict[str, datetime]] = {}
-        for key, written in self._bucket.keys(self._name):
-            _, _, path = key.partition("/")
-            number, _, name = path.partition("/")
-            if re.fullmatch(NUMBER, number):
-                found.setdefault(int(number), {})[name] = written
-        return dict(sorted(found.items()))
-
     def _known(self) -> str:
         try:
             return super()._known()
         except Unreachable as error:
             return f"unknown, {error}"
 
-    def _card(self, number: int) -> bytes:
-        if number not in self._cards:
-            self._cards[number] = self._fresh_card(number)
-        return self._cards[number]
-
-    def _fresh_card(self, number: int) -> bytes:
-        try:
-            return self._bucket.get(self._key(number, CARD), LARGEST_CARD).content
-        except MissingObject as error:
-            self._cards.pop(number, None)
-            raise NoVersion(f"{self.place}/{number} does not exist") from error
-
-    def _parsed(self, number: int, content: bytes) -> ModelCard:
-        path = f"{self.place}/{number}/{CARD}"
-        try:
-            return ModelCard.from_json(content)
-        except NewerCard as error:
-            raise NewerVersion(f"{path}: {error}") from error
-        except BadCard as error:
-            raise BrokenVersion(f"{path} is not a model card: {error}") from error
-
-    def _upload(self, draft: Path, number: int) -> None:
-        paths = [path for path in sorted(draft.iterdir()) if path.name != CARD]
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            keys = (self._key(number, path.name) for path in paths)
-            for _ in pool.map(self._bucket.upload, keys, paths):
-                pass
-
     def _switched(self, state: State, number: int, action: Action) -> Switch | None:
         switch = self._remote.replace(state, number, action)
         try:
-            self._fresh_card(number)
+            self._versions.fresh_card(number)
         except NoVersion:  # it was pruned in the same moment
             if state.number is not None and state.number != number:
                 self._remote.replace(self._remote.state(), state.number, "rollback")
@@ -400,15 +330,14 @@ class MirroredStore(Store):
     def _removed(self, number: int) -> bool:
         """Remove a version, unless it has become current meanwhile; whether it was removed."""
         try:
-            card = self._fresh_card(number)
+            card = self._versions.fresh_card(number)
         except NoVersion:  # another program removes it
             return False
-        self._bucket.delete([self._key(number, CARD)])
+        self._versions.hide(number)
         if self._remote.state().number == number:
-            self._bucket.create(self._key(number, CARD), card)
+            self._versions.show(number, card)
             return False
-        self._cards.pop(number, None)
-        self._bucket.delete(key for key, _ in self._bucket.keys(f"{self._name}/{number}"))
+        self._versions.delete(number)
         return True
 
 
