@@ -54,7 +54,7 @@ train: .venv/.run ## Train a network into runs/<id> (MNIST: about three minutes 
 export: .venv/.run | runs/latest ## Export the last run as a model version, proven equal to PyTorch
 	@$(export)
 
-##@ Retraining: docs/retraining.md
+##@ Retraining: docs/how-to/retraining.md
 worker: .venv/.jobs ## Run retraining jobs until Ctrl-C; a training that it stops is resumed by the next worker
 	@exec $(PY) -m retraining worker $(ARGS)
 
@@ -102,13 +102,13 @@ test-all: test-slow test-interop test-cloud ## Run the tests that `make test` le
 test-hosts: .venv/.dev ## Test faults of replicas, hosts and cables under load, on hosts made of network namespaces (root)
 	@$(call task,Testing several hosts,about two minutes,$(PY) -m pytest tests/scale --ignore=tests/scale/test_swarm.py --seconds 8 $(ARGS))
 
-test-scale: .venv/.dev ## The same for longer, and in a Docker Swarm of four engines: docs/scale.md
+test-scale: .venv/.dev ## The same for longer, and in a Docker Swarm of four engines: docs/how-to/scale.md
 	@$(hosts) || { echo "This needs root, for network namespaces, and haproxy: sudo make test-scale"; exit 1; }
 	@docker info > /dev/null 2>&1 || { echo "This needs a Docker engine; without one: make test-hosts"; exit 1; }
 	@docker compose build service
 	@$(call task,Testing several hosts,about ten minutes,$(PY) -m pytest tests/scale $(ARGS))
 
-test-ray: .venv/.dev .ray/.installed ## Test the service on a Ray cluster of two hosts, and measure what Ray costs (root): docs/ray.md
+test-ray: .venv/.dev .ray/.installed ## Test the service on a Ray cluster of two hosts, and measure what Ray costs (root): docs/how-to/ray.md
 	@$(hosts) || { echo "This needs root, for network namespaces, and haproxy: sudo make test-ray"; exit 1; }
 	@$(call task,Testing on a Ray cluster,about four minutes,$(PY) -m pytest tests/ray $(ARGS))
 
@@ -194,7 +194,7 @@ bench-web: .venv/.dev models/digits/current ## Measure first paint and response 
 format: .venv/.dev ## Fix formatting and lint errors automatically
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
 
-##@ Load: docs/loadtest.md
+##@ Load: docs/how-to/loadtest.md
 loadtest: .venv/.loadtest models/$(MODEL)/current ## Test with a growing number of locust users; a report with plots in loadtest/results/
 	@$(call task,Testing under load,about two minutes,$(PY) -m loadtest $(ARGS))
 
@@ -220,11 +220,11 @@ bench-peers: .venv/.loadtest models/$(MODEL)/current ## The same, beside mosec, 
 # No prerequisites: they would install the CPU's wheel in place of the GPU's.
 bench-gpu: PY := .venv-gpu/bin/python
 bench-gpu: ## Measure on a CUDA machine: engine, service with 1 to N workers, GPU utilisation
-	@command -v "$(PY)" > /dev/null || { echo "There is no $(PY): docs/gpu.md describes how to install the group gpu there;" \
+	@command -v "$(PY)" > /dev/null || { echo "There is no $(PY): docs/how-to/gpu.md describes how to install the group gpu there;" \
 	  "if it is installed elsewhere, name its Python: make bench-gpu PY=/path/to/python"; exit 2; }
 	@$(call task,Measuring the engine and the service on the GPU,a few minutes,$(bench-gpu) $(ARGS))
 
-##@ Docker: docs/docker.md
+##@ Docker: docs/how-to/docker.md
 up: ## Build the images, train if there is no model, serve in the background; several: make up REPLICAS=3
 	@$(gpu-report)
 	@$(compose) build
@@ -297,7 +297,7 @@ gpu         = $(shell docker info --format '{{json .Runtimes}}' 2>/dev/null | gr
 compose     = $(if $(gpu),$(compose-gpu),docker compose)$(if $(REPLICAS),$(if $(gpu),, --file docker-compose.yml) --file docker-compose.scale.yml)
 gpu-report    = if [ -n "$(gpu)" ]; then echo '==> Docker has the NVIDIA runtime: training and serving on the GPU'; \
   elif command -v nvidia-smi > /dev/null; then echo '==> There is an NVIDIA driver, but Docker does not have its' \
-  'runtime: on the CPU. docs/docker.md describes how to add it'; else echo '==> No NVIDIA GPU: on the CPU'; fi
+  'runtime: on the CPU. docs/how-to/docker.md describes how to add it'; else echo '==> No NVIDIA GPU: on the CPU'; fi
 
 .supply/bin/pip-audit: pyproject.toml constraints.txt | .venv/.run
 	@$(PY) -m venv --without-pip .supply

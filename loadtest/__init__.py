@@ -1,4 +1,4 @@
-"""What the service carries and what it costs, measured over HTTP. See docs/loadtest.md.
+"""What the service carries and what it costs, measured over HTTP. See docs/how-to/loadtest.md.
 
     __main__   what users get as there are more of them       users/ with locust; ramp/
     capacity/  the highest rate at which an SLO holds         client/openloop/: an open loop

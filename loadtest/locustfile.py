@@ -4,8 +4,8 @@
     ... --shape ramp --users 500 --run-time 5m                    until it breaks
     ... --processes 4                                             more than one core for locust
 
-The users are those of `loadtest.users`; docs/loadtest.md describes them. Locust's exit code is 1 if
-any answer was not right, or if no service answered.
+The users are those of `loadtest.users`; docs/how-to/loadtest.md describes them. Locust's exit code
+is 1 if any answer was not right, or if no service answered.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""docs/open-inference.md: every example runs, and every route and setting in it exists."""
+"""docs/reference/open-inference.md: every example runs, its routes and settings exist."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from service.settings import Settings
 from tests.support import fetch
 from tests.support.running import TOKEN, Service
 
-DOCUMENT = (Path(__file__).parent.parent / "docs/open-inference.md").read_text()
+DOCUMENT = (Path(__file__).parent.parent / "docs/reference/open-inference.md").read_text()
 EXAMPLES = re.findall(r"```(python|sh)\n(.*?)```", DOCUMENT, re.DOTALL)
 
 

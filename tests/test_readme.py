@@ -30,7 +30,7 @@ from training.recipe import PRESETS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted(path.relative_to(ROOT) for path in (ROOT / "docs").rglob("*.md"))
 
 
 def table(heading: str) -> dict[str, list[str]]:
@@ -88,7 +88,7 @@ def test_make_without_a_target_lists_the_targets_with_descriptions() -> None:
         assert re.search(rf"{target} +\S* [A-Z]\w+", listed), target
 
 
-TRAINING = (ROOT / "docs/training.md").read_text()
+TRAINING = (ROOT / "docs/how-to/training.md").read_text()
 
 
 def test_all_networks_are_listed_with_their_size() -> None:
@@ -127,7 +127,7 @@ def test_the_python_example_runs_as_documented() -> None:
     MNISTClassifier(**options)
 
 
-GPU = (ROOT / "docs/gpu.md").read_text()
+GPU = (ROOT / "docs/how-to/gpu.md").read_text()
 
 
 def test_the_flags_of_the_gpu_benchmark_are_documented_and_exist(
@@ -144,7 +144,7 @@ def test_every_setting_of_the_engine_is_documented() -> None:
     assert {name.lower() for name in reported} <= set(Settings.model_fields)
 
 
-VERSIONS = (ROOT / "docs/versions.md").read_text()
+VERSIONS = (ROOT / "docs/how-to/versions.md").read_text()
 
 
 def help_of(command: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> str:
@@ -183,14 +183,14 @@ def test_every_file_of_a_version_is_documented(version: Version) -> None:
     assert {name for name in version.card.files if not name.endswith(".png")} <= reported
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{each.name}" for each in DOCS)])
+@pytest.mark.parametrize("page", ["README.md", *map(str, DOCS)])
 def test_links_and_images_of_a_page_exist(page: str) -> None:
     path = ROOT / page
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
-LOAD = (ROOT / "docs/loadtest.md").read_text()
+LOAD = (ROOT / "docs/how-to/loadtest.md").read_text()
 
 
 def test_every_documented_flag_of_a_load_test_exists(

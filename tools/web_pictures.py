@@ -1,7 +1,7 @@
 """Screenshots of the page for docs/images/: python -m tools.web_pictures [--folder docs/images]
 
 Exports the last run into a separate store and captures three of the views, for the README,
-docs/page.md and docs/retraining.md. The training that is shown is that run.
+docs/reference/page.md and docs/how-to/retraining.md. The training that is shown is that run.
 """
 
 import re

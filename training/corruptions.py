@@ -7,7 +7,7 @@ independent: results are comparable among networks evaluated here, not exactly w
 Each corruption is seeded, so the same images are always corrupted in the same way.
 
 No corruption is used for training. `augment` makes its own noise, grey paper and blots;
-docs/training.md lists the corruptions that resemble the augmentation of the default recipe.
+docs/how-to/training.md lists the corruptions that resemble the augmentation of the default recipe.
 """
 
 import math

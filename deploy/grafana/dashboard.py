@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models import dashboard as d
 from deploy.grafana.panel import SOURCE, AnyPanel
 from deploy.grafana.promql import STEP, events, metric, total
 
-RUNBOOK = "/public/runbook.txt"  # docs/runbook.md, among the static files that Grafana serves
+RUNBOOK = "/public/runbook.txt"  # docs/how-to/runbook.md, as a static file of Grafana
 
 Rows = dict[str, tuple[AnyPanel, ...]]  # by title, from top to bottom
 

@@ -1,1 +1,1 @@
-"""The service on a Ray cluster: docs/ray.md."""
+"""The service on a Ray cluster: docs/how-to/ray.md."""

@@ -21,7 +21,8 @@ def markdown(result: Result) -> str:
         *_sentences(result)[1:],
         "![throughput and latency](load.png)" if result.steps else "",
         document.as_markdown(steps(result)),
-        "docs/loadtest.md explains the columns; locust.html and locust_*.csv are locust's own.",
+        "docs/how-to/loadtest.md explains the columns; "
+        "locust.html and locust_*.csv are locust's own.",
         "## Conditions",
         document.conditions(result.conditions, {}, ours="DIGITSERVE_THREADS"),
     )

@@ -8,5 +8,5 @@
                    |
     periods --means of blocks--> trends --bounds--> verdict --> report, plot, exit code
 
-`python -m loadtest.soak --minutes 30`. docs/loadtest.md explains how to read its results.
+`python -m loadtest.soak --minutes 30`. docs/how-to/loadtest.md explains how to read its results.
 """

@@ -8,8 +8,8 @@ that correlation are nearly independent; the autocorrelation r that is left betw
 neighbouring blocks reduces their number n to n (1 - r) / (1 + r)
 (Santer et al. 2000, doi.org/10.1029/1999JD901105).
 
-Where nothing grows, the interval should lie above zero once in forty times: docs/loadtest.md has
-the measured frequencies, for noise that forgets within 0 to 300 s.
+Where nothing grows, the interval should lie above zero once in forty times: docs/how-to/loadtest.md
+has the measured frequencies, for noise that forgets within 0 to 300 s.
 
 A quantity grows if the 95 % interval of its slope lies above zero, and the slope above the bound.
 The bounds are what an operator has to act on: at 200 requests a second a leak of three bytes a

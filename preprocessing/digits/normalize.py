@@ -4,8 +4,8 @@
 
 MNIST was made in this way from scanned forms, and a network that was trained on it expects the
 same: otherwise a digit in the corner, a shadow or a thin pen costs tens of points of accuracy. A
-28x28 image that already looks like MNIST is returned unchanged. docs/ink.md explains each step and
-its effect.
+28x28 image that already looks like MNIST is returned unchanged. docs/explanation/ink.md explains
+each step and its effect.
 """
 
 from typing import Any, Literal

@@ -48,7 +48,7 @@ def to_try(requested: RequestedProvider) -> tuple[Provider, ...]:
         raise EngineRefused(
             f"the provider {requested} was requested, but the installed ONNX Runtime was built "
             "without it: make an environment with the group `gpu` of pyproject.toml in place of "
-            "`serve` (docs/gpu.md); onnxruntime and onnxruntime-gpu must never be in one"
+            "`serve` (docs/how-to/gpu.md); onnxruntime and onnxruntime-gpu must never be in one"
         )
     return (requested,)
 

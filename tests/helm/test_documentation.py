@@ -1,4 +1,4 @@
-"""The examples of docs/kubernetes.md work."""
+"""The examples of docs/how-to/kubernetes.md work."""
 
 import re
 import tomllib
@@ -10,7 +10,7 @@ import yaml
 from tests.helm.chart import CHART, ROOT, helm
 from tests.helm.schemas import KUBERNETES, check
 
-PAGE = (ROOT / "docs/kubernetes.md").read_text()
+PAGE = (ROOT / "docs/how-to/kubernetes.md").read_text()
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 VALUES = [block for block in BLOCKS if "kind: InferenceService" not in block]
 

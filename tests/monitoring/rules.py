@@ -10,7 +10,7 @@ import yaml
 from tests.monitoring.binaries import ROOT
 
 FOLDER = ROOT / "deploy/prometheus"
-RUNBOOK = ROOT / "docs/runbook.md"
+RUNBOOK = ROOT / "docs/how-to/runbook.md"
 PROOFS = sorted(FOLDER.glob("*_test.yml"))
 SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 

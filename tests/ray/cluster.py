@@ -1,4 +1,4 @@
-"""A Ray cluster with the service on hosts of its own, started with the commands of docs/ray.md.
+"""A Ray cluster with the service on hosts of its own, started as docs/how-to/ray.md describes.
 
 `make test-ray` installs Ray into .ray/.
 """

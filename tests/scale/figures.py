@@ -42,7 +42,7 @@ class Figures:
         path.write_text(
             document.paragraphs(
                 "# Several hosts, measured",
-                "Written by `make test-scale`; docs/scale.md explains it.",
+                "Written by `make test-scale`; docs/how-to/scale.md explains it.",
                 document.conditions(conditions, {}, ours="none"),
                 "Latency is counted from when a request was due. Lost: without an answer, refused, "
                 "or answered with another label than the image's.",

@@ -1,4 +1,4 @@
-"""Two hosts train one network with torchrun, as docs/training.md describes it: make test-scale."""
+"""Two hosts train one network with torchrun, as docs/how-to/training.md describes it."""
 
 import os
 import shutil

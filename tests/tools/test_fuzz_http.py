@@ -17,7 +17,7 @@ from tools.fuzz_http.responses import compare
 from tools.fuzz_http.service_parser import ServiceParser
 from tools.fuzz_http.streams import Stream
 
-DOCUMENT = (Path(__file__).parents[2] / "docs/security/http.md").read_text()
+DOCUMENT = (Path(__file__).parents[2] / "docs/explanation/http.md").read_text()
 
 
 def splits(data: bytes) -> Iterator[tuple[bytes, ...]]:

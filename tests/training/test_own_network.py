@@ -20,7 +20,7 @@ from training.model import build
 from training.networks.own import BadNetwork, registered
 from training.run import BadRun, Run
 
-DOCUMENT = Path(__file__).parents[2] / "docs/training.md"
+DOCUMENT = Path(__file__).parents[2] / "docs/how-to/training.md"
 
 
 @pytest.fixture

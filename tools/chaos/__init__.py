@@ -8,5 +8,5 @@
     history       what happened, as recorded by all of these
     checker       judges a history: findings, and lost requests with the reason that allows it
 
-docs/chaos.md describes what may be lost and how to replay a run.
+docs/explanation/chaos.md describes what may be lost and how to replay a run.
 """

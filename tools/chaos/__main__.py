@@ -3,9 +3,9 @@
     python -m tools.chaos [--seed 7] [--seconds 120]
 
 Starts three workers on a separate store, runs clients of every kind that send images with known
-answers, and causes all faults of `schedule`: see docs/chaos.md. Prints what was lost and why that
-is allowed. Anything else is a finding: it is printed with the seed and the faults around it, and
-the exit code is 1.
+answers, and causes all faults of `schedule`: see docs/explanation/chaos.md. Prints what was lost
+and why that is allowed. Anything else is a finding: it is printed with the seed and the faults
+around it, and the exit code is 1.
 """
 
 import asyncio

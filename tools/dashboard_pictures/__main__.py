@@ -1,6 +1,6 @@
-"""Draw what the dashboards show for services with failures, for docs/dashboards.md.
+"""Draw what the dashboards show for services with failures, for docs/how-to/dashboards.md.
 
-    python -m tools.dashboard_pictures [--seconds 180] [--folder docs/dashboards]
+    python -m tools.dashboard_pictures [--seconds 180] [--folder docs/images/dashboards]
 
 Publishes the current version three times with three temperatures, which gives three levels of
 confidence, and sends requests of all kinds to two services (see `visitors`, `watched`).
@@ -23,7 +23,7 @@ def main() -> int:
     parser = ArgumentParser("python -m tools.dashboard_pictures")
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--seconds", type=float, default=180)
-    parser.add_argument("--folder", type=Path, default=Path("docs/dashboards"))
+    parser.add_argument("--folder", type=Path, default=Path("docs/images/dashboards"))
     arguments = parser.parse_args()
     version = Store(arguments.models, "digits").open()
     pictures = list(SampleImages.of_current(arguments.models, "digits").files)

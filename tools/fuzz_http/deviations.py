@@ -1,4 +1,4 @@
-"""The deliberate differences between the service and h11, with reasons: docs/security/http.md.
+"""The deliberate differences between the service and h11, with reasons: docs/explanation/http.md.
 
 A difference between two readings of a stream is accepted if it starts with a rejection, or with the
 end of the connection, for a reason that starts as in one of these.

@@ -26,7 +26,7 @@ from service.problem_types.operation import NOT_READY, STOPPING
 from service.problem_types.versions import NO_SUCH_MODEL, NO_SUCH_VERSION, VERSION_NOT_SERVING
 from service.settings import Settings
 
-# In Triton's names; docs/open-inference.md says how far each is implemented.
+# In Triton's names; docs/reference/open-inference.md says how far each is implemented.
 EXTENSIONS = [
     "binary_tensor_data", "classification", "model_configuration", "model_repository",
     "schedule_policy", "statistics",

@@ -2,8 +2,9 @@
 
     LogRecord --fields_of--> {"ts", "level", "logger", "event", ...} --json_line, text_line--> bytes
 
-The names of the fields are documented in docs/operation.md. Whatever an event contains, it stays
-one line of JSON; in text only a traceback's lines follow it, indented, so that none can be forged.
+The names of the fields are documented in docs/reference/operation.md. Whatever an event contains,
+it stays one line of JSON; in text only a traceback's lines follow it, indented, so that none can be
+forged.
 """
 
 import json

@@ -81,7 +81,7 @@ class Gpus(Collector):
 
             nvml.nvmlInit()
         except Exception as error:  # no package, no driver, or one that does not fit the other
-            log.log(self._level, "no metrics of a GPU: %s (docs/gpu.md)", error)
+            log.log(self._level, "no metrics of a GPU: %s (docs/how-to/gpu.md)", error)
             return
         while not self._stop.is_set():
             self._reading, self._read_at = self._read(nvml), monotonic()

@@ -86,7 +86,7 @@ def test_a_missing_provider_is_reported_in_one_sentence(
     assert main([*models, "--markdown", str(file)]) == 2
     (sentence,) = capsys.readouterr().err.splitlines()
     assert sentence.startswith("bench_gpu: the provider cuda was requested, but")
-    assert "docs/gpu.md" in sentence
+    assert "docs/how-to/gpu.md" in sentence
     assert not file.exists()
 
 

@@ -79,6 +79,6 @@ def test_locust_exits_with_2_before_it_sends_anything(words: list[str], why: str
 
 
 def test_the_documentation_lists_every_setting_with_its_default() -> None:
-    chapter = Path(ROOT, "docs/loadtest.md").read_text()
+    chapter = Path(ROOT, "docs/how-to/loadtest.md").read_text()
     for name, each in ARGUMENTS.items():
         assert f"| `--{name.replace('_', '-')}` | `{each.default}` |" in chapter

@@ -36,7 +36,7 @@ from tests.support.problems import problem
 from tests.support.running import Service
 
 SUBJECTS = [content, feedback, http, operation, prediction, retraining, versions]
-API = (Path(__file__).parents[3] / "docs/api.md").read_text()
+API = (Path(__file__).parents[3] / "docs/reference/api.md").read_text()
 
 
 # ---- the registry -------------------------------------------------------------------------------
