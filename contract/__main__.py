@@ -12,12 +12,13 @@ import os
 import re
 import signal
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
 from contract import report
 from contract.card import ModelCard
+from contract.command_line import program
 from contract.current import NUMBER
 from contract.errors import NotConfirmed, StoreError
 from contract.location import location_of
@@ -53,9 +54,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "python -m contract", description=__doc__, formatter_class=RawDescriptionHelpFormatter
-    )
+    parser = program("contract", __doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, meaning: str, run: Callable[[Namespace], Report]) -> ArgumentParser:

@@ -22,7 +22,7 @@ import json
 import re
 import signal
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,6 +31,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from contract.card import Label
+from contract.command_line import program
 from contract.corrections import HASH, STATES, CorrectionError, Corrections, NoCorrection
 from contract.errors import NotConfirmed, NoVersion, StoreError
 from contract.location import location_of
@@ -195,11 +196,7 @@ def _corrections(arguments: Namespace) -> Corrections:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "python -m contract.label_studio",
-        description=__doc__,
-        formatter_class=RawDescriptionHelpFormatter,
-    )
+    parser = program("contract.label_studio", __doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, meaning, run in (
         ("export", "print corrections as tasks", _export),

@@ -1,9 +1,11 @@
-"""Provenance of a file: commit, libraries and processor of the program that wrote it."""
+"""Provenance of a file: version, commit, libraries and processor of the program that wrote it."""
 
 import os
 import platform
 import re
 import subprocess
+import tomllib
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +26,12 @@ def git_commit() -> str | None:
             return (ROOT / "REVISION").read_text().strip() or None
         except FileNotFoundError:
             return None
+
+
+@cache
+def release() -> str:
+    """The version of digitserve, as in pyproject.toml, which is also in every image."""
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
 def library_versions(*names: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How programs reach a model store in a bucket, from the environment.
+"""What several programs read from the environment: secrets, and how to reach a store in a bucket.
 
     DIGITSERVE_MODELS_CACHE   folder for copies of versions; default: ~/.cache/digitserve
     AWS_ALLOW_HTTP            true: the endpoint may be http://; GOOGLE_, AZURE_ALLOW_HTTP likewise
@@ -8,6 +8,7 @@ obstore reads all other variables, such as AWS_ACCESS_KEY_ID, AWS_REGION and AWS
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,24 @@ class Access:
     timeout: float = TIMEOUT  # seconds of a request, its repetitions included
     allow_http: bool = False
     serve_cached: bool = False  # the copy of the current version stands in for it in an outage
+
+
+class SecretUnreadable(Exception):
+    """The message names the variable and says what to do."""
+
+
+def secret_in(variables: Mapping[str, str], name: str) -> str | None:
+    """The value of a variable, or the content of the file that the variable <name>_FILE names."""
+    path = variables.get(f"{name}_FILE")
+    if not path:
+        return variables.get(name)
+    if variables.get(name):
+        raise SecretUnreadable(f"{name} and {name}_FILE are both set: unset one of them")
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SecretUnreadable(f"{name}_FILE={path} cannot be read: {reason}") from error
 
 
 def access_from_environment(url: ObjectUrl) -> Access:

@@ -3,12 +3,13 @@
 Defaults that the environment sets are passed in: only `__main__` reads it.
 """
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
 from contract.card import Interpolation
+from contract.command_line import program
 from contract.location import location_of
 from export.artifacts import ARTIFACTS, OPSET, OPSETS
 from export.importing import IMPORTED
@@ -29,9 +30,7 @@ It is published if it then returns what it returned before, for synthetic images
 
 
 def run_parser(description: str, environment: Mapping[str, str]) -> ArgumentParser:
-    parser = ArgumentParser(
-        "python -m export", description=description, formatter_class=RawDescriptionHelpFormatter
-    )
+    parser = program("export", description)
     parser.add_argument(
         "--run",
         type=Path,
@@ -77,9 +76,7 @@ def run_parser(description: str, environment: Mapping[str, str]) -> ArgumentPars
 
 
 def import_parser(environment: Mapping[str, str]) -> ArgumentParser:
-    parser = ArgumentParser(
-        "python -m export import", description=IMPORT, formatter_class=RawDescriptionHelpFormatter
-    )
+    parser = program("export import", IMPORT)
     parser.add_argument("file", nargs="?", type=Path, metavar="model.onnx")
     parser.add_argument("--torch", metavar="MODULE:CALLABLE", help="builds a torch.nn.Module")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="its state dict")

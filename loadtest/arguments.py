@@ -9,7 +9,7 @@ import math
 import os
 import re
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -34,11 +34,10 @@ class Think(NamedTuple):
 
 def parser(program: str, description: str | None, *, name: str = "--name") -> ArgumentParser:
     """Of `python -m <program>`, with the arguments that select a model."""
-    made = ArgumentParser(
-        f"python -m {program}",
-        description=description,
-        formatter_class=RawDescriptionHelpFormatter,
-    )
+    # Here, because the image of locust's users, which reads arguments with this module, lacks it.
+    from contract import command_line
+
+    made = command_line.program(program, description)
     store = "folder of the model versions; default: models"
     made.add_argument("--models", type=Path, metavar="DIR", default=Path("models"), help=store)
     default = os.environ.get("DIGITSERVE_MODEL", "digits")

@@ -5,7 +5,6 @@ that card.json sees. Look at this first when an image is misclassified.
 """
 
 import sys
-from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.card import BadCard, DigitPreparation
+from contract.command_line import program
 from preprocessing.decoder import NotAnImage, Raster, TooManyPixels, decode
 from preprocessing.digits.normalize import Blank, InkMode
 from preprocessing.preparation import Pixels, Preparer, preparer_for, preparer_of
@@ -29,7 +29,7 @@ GROUND, TEXT, CANVAS = (96, 96, 96), (255, 255, 255), (200, 230, 200)  # transpa
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser("python -m preprocessing.contact_sheet", description=__doc__)
+    parser = program("preprocessing.contact_sheet", __doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     parser.add_argument("--card", type=Path, metavar="card.json", help="default: a digit's")

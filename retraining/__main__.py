@@ -20,7 +20,7 @@ import os
 import secrets
 import sys
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import NoReturn, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from contract.command_line import program
 from contract.errors import WorseVersion
 from contract.job_connection import create
 from contract.job_database import JobDatabase
@@ -181,9 +182,7 @@ def _new_id() -> str:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "python -m retraining", description=__doc__, formatter_class=RawDescriptionHelpFormatter
-    )
+    parser = program("retraining", __doc__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     worker = commands.add_parser("worker", help="run jobs")
     worker.add_argument(

@@ -9,6 +9,7 @@ from pathlib import Path
 from contract.errors import StoreError
 from contract.jobs import check_database
 from contract.location import BadLocation, Location, location_of
+from contract.settings import SecretUnreadable, secret_in
 from contract.store import Store, keys_of, open_store
 
 GB = 10**9  # bytes
@@ -40,11 +41,15 @@ class Settings:
 def from_environment() -> dict[str, object]:
     """The settings that environment variables give; BadSettings if one is missing or wrong."""
     variables = dict(os.environ)
-    jobs = variables.pop("DIGITSERVE_JOBS", "")  # no program that is started needs the password
     try:
+        jobs = secret_in(variables, "DIGITSERVE_JOBS") or ""
         check_database(jobs)
+    except SecretUnreadable as error:
+        raise BadSettings(str(error)) from None
     except ValueError as error:
         raise BadSettings(f"DIGITSERVE_JOBS: {error}") from None
+    for name in ("DIGITSERVE_JOBS", "DIGITSERVE_JOBS_FILE"):
+        variables.pop(name, None)  # no program that is started needs the password
     if not variables.get("DIGITSERVE_SIGNING_KEY"):  # compose sets it to an empty string
         variables.pop("DIGITSERVE_SIGNING_KEY", None)
     feedback = variables.get("DIGITSERVE_FEEDBACK")

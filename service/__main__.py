@@ -1,19 +1,16 @@
-"""Serve the current model version over HTTP: python -m service
-
-Everything is set through environment variables:
-"""
+"""Serve the current model version over HTTP: python -m service --help"""
 
 import logging
 import os
 import signal
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from contextlib import redirect_stderr
 from io import StringIO
 
 from contract.errors import StoreError
+from service.arguments import parser, unknown_settings, variables_of
 from service.errors import CannotStart
 from service.lifecycle import leave
-from service.settings import Settings, help_text, unknown_settings
+from service.settings import Settings
 from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.logs.setup import start_log
 from service.telemetry.logs.streams import STREAMS
@@ -26,24 +23,15 @@ def main(words: list[str] | None = None) -> int:
     # spares a container's first process what it has none for, and `docker stop` would wait in vain.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
-    parser = ArgumentParser(
-        "python -m service",
-        description=f"{__doc__}\n{help_text()}",
-        formatter_class=RawDescriptionHelpFormatter,
-    )
     complaint = StringIO()
     try:
         with redirect_stderr(complaint):
-            _, unknown = parser.parse_known_args(words)
-            if unknown:
-                parser.error(
-                    f"unrecognized arguments: {' '.join(unknown)}. Settings are environment "
-                    "variables, e.g. DIGITSERVE_PORT=9000 python -m service"
-                )
+            given = variables_of(parser().parse_args(words))
     finally:
         STREAMS.show(complaint.getvalue())
     try:
-        settings = Settings.from_environment()
+        os.environ.update(given)
+        settings = Settings.from_environment(flags=given)
     except CannotStart as error:  # there is no log yet
         STREAMS.show("".join(f"service: {line}\n" for line in str(error).splitlines()))
         return 2

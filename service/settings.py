@@ -1,17 +1,17 @@
-"""Every setting of the service, each read once, at start, from DIGITSERVE_<NAME> or from a Docker
-secret of that name in lower case.
+"""Every setting of the service, each read once, at start, from DIGITSERVE_<NAME>.
 
-A value outside its bounds is refused by name before the port opens, and a variable that is no
-setting is reported. Times are seconds.
+Secrets are also read from the file that DIGITSERVE_<NAME>_FILE names, or from a Docker secret of
+that name in lower case. A value outside its bounds is refused by name before the port opens. Times
+are seconds.
 """
 
+import os
 import re
 import socket
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Collection
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -28,7 +28,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from contract.cgroup import available_cores
 from contract.jobs import check_database
 from contract.location import Location, location_of
-from contract.settings import Access, allows_http, default_cache
+from contract.settings import Access, SecretUnreadable, allows_http, default_cache, secret_in
 from contract.store import NAME, keys_of
 from service.engine.info import RequestedPrecision, RequestedProvider
 from service.errors import CannotStart
@@ -37,8 +37,8 @@ PREFIX = "DIGITSERVE_"
 SECRET_FILES = Path("/run/secrets")  # of Docker; variables override them
 # Of a default that depends on other settings, where one of those is wrong and named already.
 NOT_CALLED = "default_factory_not_called"
-# Never shown: a wrong address may hold one.
-SECRETS = {"admin_token", "api_keys", "otlp_endpoint", "jobs", "models"}
+SECRETS = {"admin_token", "api_keys", "jobs"}
+HIDDEN = SECRETS | {"otlp_endpoint", "models"}  # never shown: a wrong address may hold a secret
 SHORTEST_SECRET, LONGEST_SECRET = 16, 1024  # characters
 
 UNIX = "unix"  # as a trusted proxy: every peer of DIGITSERVE_UDS
@@ -435,44 +435,37 @@ class Settings(BaseSettings):
         return self.models.copies_in(self.models_cache or default_cache()) / self.model
 
     @classmethod
-    def from_environment(cls) -> Self:
-        """The settings, or CannotStart with a line for each that is wrong."""
+    def from_environment(cls, flags: Collection[str] = ()) -> Self:
+        """The settings, or CannotStart with a line for each that is wrong.
+
+        `flags` are the variables that flags of the command line have set, which errors name.
+        """
+        variables = {name: PREFIX + name.upper() for name in SECRETS}
         try:
+            found = {name: secret_in(os.environ, each) for name, each in variables.items()}
+            given: dict[str, Any] = {name: text for name, text in found.items() if text is not None}
             files = SECRET_FILES if SECRET_FILES.is_dir() else None
-            return cls(_secrets_dir=files)  # type: ignore[call-arg]  # the rest: see above
+            return cls(_secrets_dir=files, **given)  # type: ignore[call-arg]  # the rest: see above
+        except SecretUnreadable as error:
+            raise CannotStart(str(error)) from error
         except ValidationError as error:
             wrong = [each for each in error.errors() if each["type"] != NOT_CALLED]
-            raise CannotStart("\n".join(map(_sentence, wrong))) from error
+            raise CannotStart("\n".join(_sentence(each, flags) for each in wrong)) from error
 
 
-def _sentence(wrong: ErrorDetails) -> str:
+def flag_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _sentence(wrong: ErrorDetails, flags: Collection[str]) -> str:
     message = wrong["msg"].removeprefix("Value error, ")
     if not wrong["loc"]:  # of several settings together, which the message names
         return message
     name = str(wrong["loc"][0])
-    value = "..." if name in SECRETS else wrong["input"]
-    return f"{PREFIX}{name.upper()}={value}: {message}"
-
-
-OF_OTHERS = {"DIGITSERVE_SIGNING_KEY"}  # what export reads
-
-
-def unknown_settings(environment: Mapping[str, str]) -> list[str]:
-    """A sentence for each DIGITSERVE_ variable that is no setting, most likely misspelt."""
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    sentences = []
-    for name in environment:
-        if name.startswith(PREFIX) and name not in (*known, *OF_OTHERS):
-            near = get_close_matches(name, known, n=1)
-            hint = f", did you mean {near[0]}?" if near else ""
-            sentences.append(f"{name} is no setting{hint}")
-    return sentences
-
-
-def help_text() -> str:
-    """A line a setting: name, default, meaning."""
-    lines = []
-    for name, field in Settings.model_fields.items():
-        default = field.get_default(call_default_factory=True, validated_data={})
-        lines.append(f"  {PREFIX + name.upper():27} {default!s:>10}   {field.description or ''}")
-    return "\n".join(lines)
+    variable = PREFIX + name.upper()
+    value = "..." if name in HIDDEN else wrong["input"]
+    return (
+        f"{flag_of(name)} {value}: {message}"
+        if variable in flags
+        else (f"{variable}={value}: {message}")
+    )

@@ -35,13 +35,14 @@ MAY_IMPORT = {
     },
     # It starts training and export as programs.
     "retraining": {"contract", "dbos", "pydantic", "sqlalchemy"},
-    # Uses HTTP, and of our packages only preprocessing. cv2, onnxruntime and uvicorn are baselines
-    # for the service; locust, its dependencies (gevent, flask) and PIL are for users/, matplotlib,
-    # orjson and scipy for reports; the rest is for peers/, which runs in separate environments.
+    # Uses HTTP, and of our packages only preprocessing and contract.command_line. cv2, onnxruntime
+    # and uvicorn are baselines for the service; locust, its dependencies (gevent, flask) and PIL
+    # are for users/, matplotlib, orjson and scipy for reports; the rest is for peers/, which runs
+    # in separate environments.
     "loadtest": {
-        "PIL", "bentoml", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "matplotlib",
-        "mosec", "numpy", "onnxruntime", "orjson", "preprocessing", "prometheus_client", "psutil",
-        "scipy", "starlette", "uvicorn", "uvloop",
+        "PIL", "bentoml", "contract", "cv2", "fastapi", "flask", "gevent", "litserve", "locust",
+        "matplotlib", "mosec", "numpy", "onnxruntime", "orjson", "preprocessing",
+        "prometheus_client", "psutil", "scipy", "starlette", "uvicorn", "uvloop",
     },
     "deploy": {"grafana_foundation_sdk", "ray", "service", "starlette"},  # for Ray
 }  # fmt: skip

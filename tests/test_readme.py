@@ -165,7 +165,7 @@ def test_the_flags_of_export_are_documented_and_exist(capsys: pytest.CaptureFixt
     lines = [line for line in VERSIONS.splitlines() if re.search("-m export(?! import)", line)]
     reported = set(re.findall(r"--[a-z-]+", " ".join(lines)))
     there = set(re.findall(r"^  (--[a-z-]+)", help_of(export_main, capsys), re.MULTILINE))
-    assert reported == there - {"--runs", "--models"}
+    assert reported == there - {"--runs", "--models", "--version"}
 
 
 def test_the_flags_of_an_import_are_documented_and_exist(
@@ -175,7 +175,7 @@ def test_the_flags_of_an_import_are_documented_and_exist(
     reported = set(re.findall(r"--[a-z]+", section))
     help_text = help_of(lambda words: export_main(["import", *words]), capsys)
     there = set(re.findall(r"^  (--[a-z-]+)", help_text, re.MULTILINE))
-    assert reported == there - {"--models", "--signing-key", "--no-activate"}
+    assert reported == there - {"--models", "--signing-key", "--no-activate", "--version"}
 
 
 def test_every_file_of_a_version_is_documented(version: Version) -> None:

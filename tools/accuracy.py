@@ -11,7 +11,6 @@ differs or if the accuracy is below --at-least.
 import os
 import sys
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from contract.command_line import program
 from contract.store import Store
 from tests.support.running import Service
 from training.data import read_mnist
@@ -31,11 +31,7 @@ CONNECTIONS = 4
 
 
 def main() -> int:
-    parser = ArgumentParser(
-        "python -m tools.accuracy",
-        description=__doc__,
-        formatter_class=RawDescriptionHelpFormatter,
-    )
+    parser = program("tools.accuracy", __doc__)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument(

@@ -8,16 +8,17 @@ checked, and fails. Exit codes: 0 no known vulnerability, 1 some, 2 not everythi
 import json
 import subprocess
 import sys
-from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
+
+from contract.command_line import program
 
 ROOT = Path(__file__).parent.parent
 OPTIONS = ("--no-deps", "--disable-pip", "--progress-spinner=off", "--format=json", "--desc=off")
 
 
 def main(words: list[str] | None = None) -> int:
-    parser = ArgumentParser("python -m tools.audit")
+    parser = program("tools.audit", __doc__)
     parser.add_argument("--pip-audit", default=".supply/bin/pip-audit", metavar="PROGRAM")
     parser.add_argument("--pins", type=Path, default=ROOT / "constraints.txt", metavar="FILE")
     arguments = parser.parse_args(words)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
+from contract.command_line import program
 from contract.job_connection import create
 from contract.programs import NICE
 from loadtest.client.openloop.generator import generate
@@ -75,11 +76,7 @@ class Training:
 
 
 def main() -> None:
-    parser = ArgumentParser(
-        "python -m tools.bench_retraining",
-        description=__doc__,
-        formatter_class=RawDescriptionHelpFormatter,
-    )
+    parser = program("tools.bench_retraining", __doc__)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--data", default="mnist", help="of the training; default: mnist")
     parser.add_argument("--rate", type=float, default=400, help="requests a second; default: 400")

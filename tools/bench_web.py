@@ -8,7 +8,6 @@ Both are measured with the clock of the browser, over loopback, with the current
 """
 
 import sys
-from argparse import ArgumentParser
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from contract.command_line import program
 from contract.store import Store
 from loadtest.host.machine import Conditions, settings_handed_on
 from tests.support.running import Service
@@ -103,7 +103,7 @@ Written by `make bench-web`; the next one replaces it.
 
 
 def main() -> int:
-    parser = ArgumentParser("python -m tools.bench_web")
+    parser = program("tools.bench_web", __doc__)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--count", type=int, default=30)
     parser.add_argument("--markdown", type=Path)

@@ -17,7 +17,6 @@ import signal
 import sys
 import tempfile
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ import httpx2
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.command_line import program
 from contract.store import Store
 from tests.support.program import Program
 from tests.support.running import ADMIN, ROOT, TOKEN, Service
@@ -48,11 +48,7 @@ class Worker(Program):
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(
-        "python -m tools.learn_hand",
-        description=__doc__,
-        formatter_class=RawDescriptionHelpFormatter,
-    )
+    parser = program("tools.learn_hand", __doc__)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--preset", default="default", help="of the retraining")
     parser.add_argument("--weight", type=int, default=1, help="times that a correction is shown")

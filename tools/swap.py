@@ -22,7 +22,6 @@ import math
 import statistics
 import sys
 import time
-from argparse import ArgumentParser
 from collections import Counter
 from dataclasses import dataclass
 from itertools import cycle
@@ -34,6 +33,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.command_line import program
 from contract.store import Store
 from contract.version import Version
 from loadtest.client.requests import SampleImages
@@ -72,7 +72,7 @@ class Judged:
 
 
 def main() -> int:
-    parser = ArgumentParser("python -m tools.swap")
+    parser = program("tools.swap", __doc__)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--every", type=float, default=5, help="seconds between two switches")

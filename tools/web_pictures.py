@@ -7,13 +7,13 @@ docs/reference/page.md and docs/how-to/retraining.md. The training that is shown
 import re
 import shutil
 import sys
-from argparse import ArgumentParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from PIL import Image
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from contract.command_line import program
 from contract.job_connection import create
 from contract.store import Store
 from export.export import export
@@ -68,7 +68,7 @@ def shrink(path: Path) -> None:
 
 
 def main() -> int:
-    parser = ArgumentParser("python -m tools.web_pictures")
+    parser = program("tools.web_pictures", __doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--folder", type=Path, default=Path("docs/images"))
     arguments = parser.parse_args()

@@ -10,7 +10,6 @@ shows each misread image beside the pixels that the network saw. Without HTTP an
 
 import csv
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import onnxruntime as ort
 
 from contract.card import INPUT, ONNX, PROBABILITIES
+from contract.command_line import program
 from contract.errors import StoreError
 from contract.store import Store
 from contract.version import Version
@@ -61,9 +61,7 @@ STATES = ("right", "right, unsure", "wrong, unsure", "wrong, sure", "refused")
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(
-        "python -m tools.wild", description=__doc__, formatter_class=RawDescriptionHelpFormatter
-    )
+    parser = program("tools.wild", __doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--models", type=Path, default=Path("models"), help="default: models")
     parser.add_argument("--name", default="digits", help="of the model; default: digits")

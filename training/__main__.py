@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from torch import distributed
 
+from contract.command_line import suggestion
 from contract.errors import NotConfirmed
 from training.commands import BadSweep, compare, evaluate, predict, sweep
 from training.flags import also_of, checked_options, data_and_options, data_set_of, parser
@@ -40,7 +41,10 @@ def main(words: list[str] | None = None) -> int:
         if words and words[0] in COMMANDS:
             COMMANDS[words[0]](words[1:], mnist_dir())
         else:
-            _train(parser(__doc__).parse_args(words))
+            flags = parser(__doc__)
+            if words and not words[0].startswith("-"):
+                flags.error(f"there is no command {words[0]}{suggestion(words[0], COMMANDS)}")
+            _train(flags.parse_args(words))
     except (BadData, BadRecipe, BadRun, BadSweep, NotConfirmed, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 2

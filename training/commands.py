@@ -2,7 +2,6 @@
 
 import json
 import sys
-from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from contract.command_line import program
 from training.api import MNISTPredictor
 from training.data import NAMES, find_test_images
 from training.evaluate import accuracy_under_corruptions, judge
@@ -27,7 +27,7 @@ class BadSweep(Exception):
 
 def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
     """Evaluate a completed run again: print a report, and write plots and evaluation.json."""
-    parser = ArgumentParser("python -m training evaluate", description=evaluate.__doc__)
+    parser = program("training evaluate", evaluate.__doc__)
     parser.add_argument("run", type=Path, metavar="RUN", help="runs/<id> or runs/latest")
     parser.add_argument(
         "--data",
@@ -93,7 +93,7 @@ def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
 
 def predict(words: Sequence[str], _: Path | None) -> None:
     """Print the class of each image and its confidence, as a completed run's network predicts."""
-    parser = ArgumentParser("python -m training predict", description=predict.__doc__)
+    parser = program("training predict", predict.__doc__)
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files")
     parser.add_argument(
         "--run",
@@ -130,7 +130,7 @@ def predict(words: Sequence[str], _: Path | None) -> None:
 
 def compare(words: Sequence[str], _: Path | None) -> None:
     """Print a table of runs with their results and the options in which they differ."""
-    parser = ArgumentParser("python -m training compare", description=compare.__doc__)
+    parser = program("training compare", compare.__doc__)
     parser.add_argument(
         "runs", type=Path, nargs="+", metavar="RUN", help="runs/<id> or runs/latest"
     )

@@ -1,13 +1,14 @@
 """The flags of a training, and the data and the options of the recipe that they name."""
 
 import logging
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from contract.command_line import program
 from contract.jobs import JobId
 from training.also import Also, check_folders, read_also
 from training.data import NAMES, DataSet, find_data_set, suited, training_images
@@ -23,9 +24,7 @@ log = logging.getLogger("training")
 
 
 def parser(description: str | None) -> ArgumentParser:
-    flags = ArgumentParser(
-        "python -m training", description=description, formatter_class=RawDescriptionHelpFormatter
-    )
+    flags = program("training", description)
     flags.add_argument(
         "--data",
         metavar="SET or DIR",

@@ -7,6 +7,7 @@ import time
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from contract.provenance import release
 from service.api.predictions import BatchPredictions
 from service.batching.batcher import Batcher
 from service.engine.info import Fallback
@@ -130,6 +131,7 @@ class InputChangeStatus(BaseModel):
 
 
 class Status(BaseModel):
+    release: str = Field(description="version of digitserve")
     model: ModelStatus
     previous: PreviousModel | None
     last_swap: LastSwap | None = Field(description="the last attempt to serve another version")
@@ -170,6 +172,7 @@ def status_of(
     without_room, names = metrics.without_room
     height, width, *colours = card.shape
     return Status(
+        release=release(),
         model=ModelStatus(
             **model.named,
             sha256=card.files[model.engine.artifact].sha256,

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -23,6 +23,7 @@ import numpy as np
 import onnxruntime
 
 from contract.cgroup import available_cores
+from contract.command_line import CommandLine
 from contract.errors import StoreError
 from contract.location import location_of
 from contract.provenance import processor
@@ -127,7 +128,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _arguments(words: list[str] | None) -> Namespace:
-    parser = ArgumentParser("python -m service.engine.benchmark", description=__doc__)
+    parser = CommandLine("python -m service.engine.benchmark", description=__doc__)
     parser.add_argument("--models", type=location_of, metavar="STORE", default=Path("models"))
     parser.add_argument("--model", default="digits", help="its name; default: digits")
     parser.add_argument("--version", type=int, metavar="N", help="default: the current one")

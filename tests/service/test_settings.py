@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from contract.cgroup import available_cores
+from service.arguments import parser, unknown_settings, variables_of
 from service.errors import CannotStart
-from service.settings import Settings, help_text, unknown_settings
+from service.settings import SECRETS, Settings, flag_of
 
 
 @pytest.fixture(autouse=True)
@@ -130,10 +131,66 @@ def test_a_misspelt_setting_is_reported() -> None:
     ]
 
 
-def test_help_has_a_line_for_every_setting() -> None:
-    lines = help_text().splitlines()
-    assert len(lines) == len(Settings.model_fields)
-    assert all(len(line.split()) > 2 for line in lines)
+def test_every_setting_that_is_no_secret_is_a_flag() -> None:
+    names = [name for name in Settings.model_fields if name not in SECRETS]
+    words = [word for name in names for word in (flag_of(name), "text")]
+    variables = variables_of(parser().parse_args(words))
+    assert variables == {f"DIGITSERVE_{name.upper()}": "text" for name in names}
+
+
+def test_help_describes_every_flag_and_every_secret() -> None:
+    text = " ".join(parser().format_help().split())
+    for name, field in Settings.model_fields.items():
+        assert " ".join((field.description or "").split()) in text
+        assert (f"DIGITSERVE_{name.upper()} " in text) == (name in SECRETS)
+        assert (f" {flag_of(name)} " in text) == (name not in SECRETS)
+
+
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_a_secret_is_refused_as_a_flag_and_not_shown(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args([flag_of(name), "postgresql://ann:hush@host/d"])
+    complaint = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert f"set DIGITSERVE_{name.upper()}, or DIGITSERVE_{name.upper()}_FILE" in complaint
+    assert "hush" not in complaint
+
+
+def test_the_error_about_an_invalid_flag_names_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = variables_of(parser().parse_args(["--max-batch", "0"]))
+    monkeypatch.setenv("DIGITSERVE_PORT", "x")
+    monkeypatch.setenv("DIGITSERVE_MAX_BATCH", given["DIGITSERVE_MAX_BATCH"])
+    with pytest.raises(CannotStart, match=r"(?s)DIGITSERVE_PORT=x: .*--max-batch 0: Input"):
+        Settings.from_environment(flags=given)
+
+
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_a_variable_can_name_the_file_of_a_secret(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("postgresql://ann:hush@host/d\n")
+    monkeypatch.setenv(f"DIGITSERVE_{name.upper()}_FILE", str(tmp_path / "secret"))
+    found = getattr(Settings.from_environment(), name)
+    (secret,) = found if isinstance(found, tuple) else (found,)
+    assert secret.get_secret_value() == "postgresql://ann:hush@host/d"
+    assert unknown_settings(os.environ) == []
+
+
+def test_the_error_about_an_unreadable_file_of_a_secret_names_variable_and_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DIGITSERVE_ADMIN_TOKEN_FILE", str(tmp_path / "none"))
+    with pytest.raises(CannotStart, match=r"^DIGITSERVE_ADMIN_TOKEN_FILE=/.*/none cannot be read"):
+        Settings.from_environment()
+
+
+def test_a_secret_is_not_taken_from_two_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITSERVE_ADMIN_TOKEN", "a-token-of-16-or-more")
+    monkeypatch.setenv("DIGITSERVE_ADMIN_TOKEN_FILE", "token")
+    with pytest.raises(CannotStart, match="ADMIN_TOKEN_FILE are both set: unset one"):
+        Settings.from_environment()
 
 
 @pytest.mark.parametrize(

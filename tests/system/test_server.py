@@ -4,7 +4,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from contract.version import Version
 from tests.support import fetch
 from tests.support.pictures import SEVEN
 from tests.support.program import PATIENCE
-from tests.support.running import ROOT, Service, clean_environment, wait_to_read, wait_until
+from tests.support.running import PLAIN, ROOT, Service, wait_to_read, wait_until
 
 PNG = {"Content-Type": "image/png"}
 
@@ -73,15 +72,23 @@ def test_the_error_about_a_missing_model_names_the_settings(models: Path) -> Non
     assert f"(DIGITSERVE_MODELS={models}, DIGITSERVE_MODEL=letters)" in output
 
 
-def test_an_argument_is_rejected_with_a_hint_about_environment_variables() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "service", "--port", "9000"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+def test_flags_override_variables_and_reach_the_workers(models: Path) -> None:
+    """As in the documented example, python -m service --port 9000 --workers 2."""
+
+    class WithFlags(Service):
+        command = (*PLAIN, "--workers", "2", "--max-batch", "7", "--port", "0")
+
+    with WithFlags.started(models, workers=1, max_batch=3, port=1, drain_seconds=0) as service:
+        status = fetch.get(f"{service.url}/v1/status").json()
+        assert (len(status["workers"]), status["batching"]["max_batch"]) == (2, 7)
+        service.send(signal.SIGTERM)
+        service.exit_code()
+
+
+def test_the_error_about_a_misspelt_flag_suggests_the_right_one() -> None:
+    done = subprocess.run([*PLAIN, "--max-bach", "9"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "unrecognized arguments: --port 9000. Settings are environment" in done.stderr
+    assert "unrecognized arguments: --max-bach 9, did you mean --max-batch?" in done.stderr
 
 
 def test_the_error_about_a_port_in_use_names_the_settings(models: Path) -> None:
@@ -203,16 +210,3 @@ def test_an_access_log_is_written_on_request(models: Path) -> None:
     with Service.started(models, access_log="all") as service, service.client() as client:
         client.get("/livez")
         wait_to_read('"event":"GET /livez 200"', service)
-
-
-def test_help_lists_every_setting() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "service", "--help"],
-        cwd=ROOT,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "DIGITSERVE_MAX_BATCH" in done.stdout
-    assert "DIGITSERVE_DRAIN_SECONDS" in done.stdout

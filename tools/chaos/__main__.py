@@ -16,12 +16,12 @@ import secrets
 import signal
 import sys
 import time
-from argparse import ArgumentParser
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
+from contract.command_line import program
 from tests.support.running import TOKEN
 from tools.chaos.bench import Bench
 from tools.chaos.checker import Finding, Verdict, judge
@@ -54,7 +54,7 @@ AROUND = 6.0  # seconds around a finding whose faults are shown
 
 
 def main() -> int:
-    parser = ArgumentParser("python -m tools.chaos", description="Serve under faults.")
+    parser = program("tools.chaos", "Serve under faults.")
     parser.add_argument(
         "--seed", type=int, default=secrets.randbelow(10**6), help="to replay a run"
     )

@@ -7,10 +7,10 @@ confidence, and sends requests of all kinds to two services (see `visitors`, `wa
 """
 
 import sys
-from argparse import ArgumentParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from contract.command_line import program
 from contract.store import Store
 from loadtest.client.requests import SampleImages
 from tests.monitoring.dashboards import NAMES
@@ -20,7 +20,7 @@ from tools.swap import versions_of
 
 
 def main() -> int:
-    parser = ArgumentParser("python -m tools.dashboard_pictures")
+    parser = program("tools.dashboard_pictures", __doc__)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--folder", type=Path, default=Path("docs/images/dashboards"))

@@ -12,10 +12,10 @@ import os
 import shutil
 import subprocess
 import sys
-from argparse import ArgumentParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from contract.command_line import program
 from contract.store import Store
 from tests.support import fetch
 from tests.support.running import ROOT, Service
@@ -24,7 +24,7 @@ KEY, TOKEN = "the-api-key-of-the-fuzzer", "the-admin-token-of-the-fuzzer"
 
 
 def main() -> int:
-    parser = ArgumentParser("python -m tools.fuzz")
+    parser = program("tools.fuzz", __doc__)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--examples", type=int, default=150, help="of each route, at most")
     parser.add_argument("--seed", type=int, default=1)

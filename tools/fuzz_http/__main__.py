@@ -10,19 +10,19 @@ exit code is 1.
 
 import logging
 import sys
-from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Sequence
 
 import uvloop
 
+from contract.command_line import program
 from tools.fuzz_http.comparison import Comparison, Unexpected
 from tools.fuzz_http.responses import compare
 from tools.fuzz_http.streams import stream_of
 
 
 def main() -> int:
-    parser = ArgumentParser("python -m tools.fuzz_http")
+    parser = program("tools.fuzz_http", __doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--streams", type=int, default=5000, help="that are compared with h11")
     parser.add_argument("--cases", type=int, default=30_000, help="answered in both ways")

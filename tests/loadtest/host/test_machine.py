@@ -3,7 +3,7 @@
 import pytest
 
 from loadtest.host.machine import PREFIX, Conditions
-from service.settings import SECRETS
+from service.settings import HIDDEN
 
 
 def conditions(**settings: str) -> Conditions:
@@ -22,6 +22,6 @@ def test_only_installed_packages_are_listed() -> None:
 
 
 def test_secrets_are_not_recorded() -> None:
-    secret = {f"{PREFIX}{name.upper()}": "secret" for name in SECRETS}
+    secret = {f"{PREFIX}{name.upper()}": "secret" for name in HIDDEN}
     reported = conditions(**secret, DIGITSERVE_THREADS="1").settings
     assert reported == dict.fromkeys(secret, "...") | {"DIGITSERVE_THREADS": "1"}

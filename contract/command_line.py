@@ -1,0 +1,58 @@
+"""The command line of every program: --version, and errors that suggest what was meant.
+
+    flags = program("training", __doc__)     python -m training --version
+    flags.add_argument("--epochs")           --epoch: did you mean --epochs?
+
+Also for commands of a program, which `add_subparsers` creates with the same class.
+"""
+
+from argparse import Action, ArgumentError, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from contract.provenance import release
+
+
+class CommandLine(ArgumentParser):
+    """An ArgumentParser that also rejects unknown arguments of commands where they stand."""
+
+    def parse_known_args(  # type: ignore[override]  # the namespace may be of any type
+        self, args: Sequence[str] | None = None, namespace: Namespace | None = None
+    ) -> tuple[Namespace, list[str]]:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            hints = [suggestion(word.split("=")[0], self._option_string_actions) for word in unknown
+                     if word.startswith("--")]  # fmt: skip
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{''.join(hints)}")
+        return found, unknown
+
+    def _check_value(self, action: Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except ArgumentError as error:
+            hint = suggestion(str(value), map(str, action.choices or ()))
+            raise ArgumentError(action, error.message + hint) from None
+
+
+def program(name: str, description: str | None, *, abbreviations: bool = True) -> CommandLine:
+    """The command line of `python -m <name>`."""
+    made = CommandLine(
+        f"python -m {name}",
+        description=description,
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=abbreviations,
+    )
+    made.add_argument(
+        "--version",
+        action="version",
+        version=f"digitserve {release()}",
+        help="print the version of digitserve",
+    )
+    return made
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """', did you mean --epochs?' for --epoch; empty if nothing known is similar."""
+    near = get_close_matches(word, list(known), n=1)
+    return f", did you mean {near[0]}?" if near else ""
