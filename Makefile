@@ -42,6 +42,8 @@ task = set -eu -o pipefail; printf '\n==> %s (%s)\n' "$(1)" "$(2)"; SECONDS=0; $
 ##@ Run it
 demo: serve ## Set up, train, export and serve on http://127.0.0.1:8000
 
+# The first answer should not wait for the last tenth of a percent.
+demo: preset = quick
 serve demo: export DIGITSERVE_RUNS ?= runs
 serve: models/$(MODEL)/current $(if $(DIGITSERVE_JOBS),.venv/.jobs) ## Serve the current model version
 	@printf '\n==> Serving (Ctrl-C stops it)\n'
@@ -268,8 +270,12 @@ help: ## Show this list
 
 # ---- files ------------------------------------------------------------------------------------
 
-# The duration is that of the default data and recipe.
-train  = $(call task,Training,$(if $(ARGS),the time depends on data and options,about three minutes on CPU),$(PY) -m training $(ARGS))
+# The durations are those of the default data.
+train  = $(call task,Training,$(if $(ARGS),the time depends on data and options,$(if \
+  $(preset),about half a minute,about three minutes) on CPU),$(PY) -m training $(or $(ARGS),$(preset:%=--preset %)))
+better = $(if $(preset),$(if $(ARGS),,printf '\n==> %s\n    %s\n' \
+  'This network was trained in half a minute: on MNIST, about 99.5 % of its answers are right.' \
+  'For 99.6 %, in three minutes: make train export. A running service switches to the new version by itself.'))
 hosts    = [ "$$(id -u)" = 0 ] && type ip nsenter haproxy > /dev/null 2>&1
 emulator = [ "$$(uname -m)" = x86_64 ] && command -v qemu-x86_64 > /dev/null
 chromium = $(PY) -m tests.web.chromium > /dev/null
@@ -282,8 +288,8 @@ runs/latest: | .venv/.run
 
 # Only if there is none: `make export` changes the served version, serving never does.
 models/$(MODEL)/current: | .venv/.run
-	@if [ ! -e runs/latest ]; then $(train); fi
-	@$(export)
+	@new=; if [ ! -e runs/latest ]; then $(train); new=yes; fi; $(export); \
+	  if [ -n "$$new" ]; then $(or $(better),true); fi
 
 # ---- docker -----------------------------------------------------------------------------------
 
