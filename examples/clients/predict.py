@@ -42,7 +42,7 @@ def predict(client: httpx.Client, image: bytes) -> dict[str, Any]:
 
 
 def prediction_of(response: httpx.Response) -> dict[str, Any]:
-    """The first prediction of a response; HTTPStatusError with the service's reason for an error."""
+    """The first prediction of a response; HTTPStatusError with the reason of an error."""
     if response.is_error:
         problem = response.json()
         reason = f"{problem['title']}: {problem['detail']} (request {problem['request_id']})"
