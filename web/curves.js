@@ -13,6 +13,7 @@ const AHEAD = 2; // the axis of time ends at most at that many times the time tr
 const STEPS = [1, 2, 5];
 
 export const CURVES = ["Loss", "Accuracy", "Learning rate"];
+const Y_TITLES = ["loss (log scale)", "accuracy (log scale)", "learning rate"];
 
 /** A plot for each of CURVES, of points as `append` in follower.js makes them; there must be one. */
 export function curvesOf(points) {
@@ -25,7 +26,7 @@ export function curvesOf(points) {
 		rates(points, x),
 	];
 	const time = [[0, "0"], [end, span(end)]];
-	return plots.map(([summary, y, ticks, drawn], at) => frame(`${CURVES[at]}: ${summary}`, ...axes(x, y, time, ticks), ...drawn));
+	return plots.map(([summary, y, ticks, drawn], at) => frame(`${CURVES[at]}: ${summary}`, ...axes(x, y, time, ticks, ["time trained", Y_TITLES[at]]), ...drawn));
 }
 
 /**

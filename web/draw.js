@@ -48,7 +48,7 @@ export class Draw {
 	}
 
 	focus() {
-		$(this.#draws ? "#pad" : "#shown").focus();
+		$(this.#draws ? "#pad" : "#shown").focus({ preventScroll: true });
 	}
 
 	/** Lay an image on the pad, with its label and its look if they are known; it need not be one that the browser can show. */

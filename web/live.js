@@ -11,6 +11,7 @@ import { showReplicas } from "./replicas.js";
 import { eventsOf } from "./sse.js";
 
 const KEPT = 60; // events, of half a minute
+const UNITS = { rate: " a second", p50: "", p99: "" }; // of the peaks, where their words have none
 const AGAIN = 2000; // milliseconds until an ended stream is asked for again
 
 export class Live {
@@ -77,6 +78,8 @@ export class Live {
 		const past = this.#past[name];
 		past.push(value);
 		if (past.length > KEPT) past.shift();
+		const peak = Math.max(...past);
+		tell(`${name}-peak`, peak ? `peak ${inWords(peak)}${UNITS[name]}` : "");
 		spark($(`#${name}-line`), past, KEPT);
 	}
 

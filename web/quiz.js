@@ -20,6 +20,7 @@ export class Quiz {
 	}
 
 	#invite(result) {
+		$("#mistakes").hidden = false;
 		const again = h("button", { class: "main", onclick: () => this.#start() }, "Once more");
 		this.body.replaceChildren(result, again);
 		again.focus();
@@ -38,6 +39,7 @@ export class Quiz {
 			return this.notice.say(`There are no test images to ask: ${error.message}.`);
 		}
 		this.#score = { you: [], network: [] };
+		$("#mistakes").hidden = true; // their labels would give the answers away
 		await this.#next();
 	}
 

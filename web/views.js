@@ -1,4 +1,9 @@
-/** The views, one of them shown: by the hash of the URL, so that Back works and a view can be linked to. */
+/**
+ * The views, one of them shown: by the hash of the URL, so that Back works and a view can be linked to.
+ *
+ * A view opens at its top, with the header in sight. Back and Forward return to where it was scrolled to,
+ * which the history's entry keeps.
+ */
 
 import { $ } from "./dom.js";
 
@@ -7,6 +12,7 @@ export class Views extends EventTarget {
 		super();
 		this.names = names;
 		addEventListener("hashchange", () => this.#show());
+		addEventListener("scrollend", () => history.replaceState({ scrolled: scrollY }, ""));
 		this.#show();
 	}
 
@@ -22,10 +28,12 @@ export class Views extends EventTarget {
 	}
 
 	#show() {
+		const opens = $(`#${this.shown}`).hidden;
 		for (const name of this.names) {
 			$(`#${name}`).hidden = name !== this.shown;
 			$(`nav a[href="#${name}"]`).ariaCurrent = name === this.shown ? "page" : null;
 		}
+		if (opens) scrollTo(0, history.state?.scrolled ?? 0);
 		this.dispatchEvent(new Event("shown"));
 	}
 }

@@ -1,9 +1,13 @@
 """Pages for browsers: the web page at /, and the documentation of the API at /docs.
 
-    /               web/index.html       draw, look at models, watch the service
-    /web/...        what lies beside it
-    /docs           Swagger UI
-    /openapi.json   what it reads
+    /                    web/index.html    draw, look at models, watch the service
+    /web/<digest>/...    what lies beside it
+    /docs                Swagger UI
+    /openapi.json        what it reads
+
+The page names its files with the digest of all of them, so that browsers keep these for ever: a
+second visit revalidates the page alone, and a changed file has another address. With another
+digest, as after an update of another replica, a file is served all the same, but revalidated.
 
 Each has a Content-Security-Policy: it loads scripts from this service alone, connects to nothing
 else, and cannot be framed. Inline scripts and styles are listed by their hashes. The pages on
@@ -12,41 +16,73 @@ problems are in `problem_pages`.
 
 import re
 from base64 import b64encode
+from functools import lru_cache
 from hashlib import sha256
-from os import stat_result
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
+from starlette.types import Scope
 
-from service.http.compression import compressed_pages
+from service.http.compression import CompressedPages
 
 SCRIPTS = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 STYLES = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 STATIC = "static-offline-docs"  # where FastAPIOffline puts Swagger UI
 WEB = Path(__file__).parents[2] / "web"
 OPENAPI = "/openapi.json"
-# Paths of what is text and large: compressed for a client that prefers it.
-COMPRESSED = {"/", "/web", "/docs", OPENAPI, f"/{STATIC}"}
-# Browsers revalidate each file, so that an update is visible at once in all of them.
-FRESH = {"cache-control": "no-cache"}
+# Paths of what is text and large, compressed for a client that prefers it: the number of documents.
+COMPRESSED = {"/": 1, "/web": 64, "/docs": 1, OPENAPI: 1, f"/{STATIC}": 8}
+DIGEST = 16  # hexadecimal digits
+ADDRESSED = re.compile(rf"([0-9a-f]{{{DIGEST}}})/(.+)")
+FRESH = {"cache-control": "no-cache"}  # browsers keep it, and revalidate it each time
+FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
 
 
 class _Files(StaticFiles):
-    def file_response(
-        self, full_path: Any, stat_result: stat_result, scope: Any, status_code: int = 200
-    ) -> Response:
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers.update(FRESH)
+    """The files of a folder, also under the digest of all of them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(directory=folder)  # RuntimeError if there is none
+        self._folder = folder
+        self.digest()
+
+    def digest(self) -> str:
+        """Computed anew only if a file has changed."""
+        stats = ((path.name, path.stat()) for path in self._folder.iterdir())
+        stamps = sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+        return _digest(self._folder, tuple(stamps))
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        addressed = ADDRESSED.fullmatch(path)
+        digest, name = addressed.groups() if addressed else ("", path)
+        response = await super().get_response(name, scope)
+        is_current = digest == await run_in_threadpool(self.digest)
+        response.headers.update(FOR_EVER if is_current else FRESH)
         return response
+
+    def page(self, name: str) -> Response:
+        """An HTML file, which refers to the others by their digest."""
+        digest = self.digest()
+        html = (self._folder / name).read_bytes().replace(b'"web/', f'"web/{digest}/'.encode())
+        return HTMLResponse(html, headers={"etag": f'"{digest}"'} | FRESH)
+
+
+@lru_cache(1)
+def _digest(folder: Path, stamps: tuple[tuple[str, int, int], ...]) -> str:
+    digest = sha256()
+    for name, _, size in stamps:
+        digest.update(f"{name} {size} ".encode())
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()[:DIGEST]
 
 
 def add_pages(app: FastAPI) -> None:
-    files = _Files(directory=WEB)  # RuntimeError if there is none
+    files = _Files(WEB)
     _add_page_and_docs(app, files)
     app.mount("/web", files)
     for index, route in enumerate(app.routes):
@@ -54,10 +90,10 @@ def add_pages(app: FastAPI) -> None:
             continue
         if route.path == OPENAPI:  # FastAPI's would generate the document on the event loop
             app.routes[index] = route = Route(OPENAPI, lambda _: JSONResponse(app.openapi()))
-        route.app = compressed_pages(route.app)
+        route.app = CompressedPages(route.app, documents=COMPRESSED[route.path])
 
 
-def _add_page_and_docs(app: FastAPI, files: StaticFiles) -> None:
+def _add_page_and_docs(app: FastAPI, files: _Files) -> None:
     page_policy = page_headers(b"", camera=True)  # nothing stands inline in it
     docs = get_swagger_ui_html(
         openapi_url=OPENAPI.removeprefix("/"),
@@ -70,9 +106,11 @@ def _add_page_and_docs(app: FastAPI, files: StaticFiles) -> None:
     content, headers = bytes(docs.body), page_headers(bytes(docs.body), inline_styles=True)
 
     @app.get("/", include_in_schema=False)
-    async def _page(request: Request) -> Response:
-        page = await files.get_response("index.html", request.scope)
+    def _page(request: Request) -> Response:
+        page = files.page("index.html")
         page.headers.update(page_policy)
+        if files.is_not_modified(page.headers, request.headers):
+            return NotModifiedResponse(page.headers)
         return page
 
     @app.get("/docs", include_in_schema=False)

@@ -47,6 +47,14 @@ def test_a_drawing_is_predicted_once_the_key_is_entered(page: Page) -> None:
     expect(page.locator("header")).to_contain_text("version 2")
 
 
+def test_the_key_is_asked_for_between_the_header_and_the_view(page: Page) -> None:
+    expect(question(page)).to_be_in_viewport(ratio=1)
+    places = [page.locator(part).bounding_box() for part in ("header", "#notice", "main")]
+    tops = [place["y"] for place in places if place]
+    assert len(tops) == len(places)
+    assert tops == sorted(tops)
+
+
 def test_a_wrong_key_is_asked_for_again(page: Page) -> None:
     draw(page, DIGITS[7])
     give(page, "wrong" * 4)
