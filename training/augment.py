@@ -32,8 +32,9 @@ def augment(images: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
     The images must be in random order, because the first of them are spoiled. `random` and
     `images` must be on the same device.
     """
-    if any(getattr(recipe, option) for option in WARPS):
-        grid = _affine(images, recipe, random)
+    spoiled = round(len(images) * recipe.spoiled)
+    if any(getattr(recipe, option) for option in WARPS) or (spoiled and recipe.displacement):
+        grid = _affine(images, recipe, spoiled, random)
         if recipe.elastic:
             grid = grid + _elastic(images, recipe.elastic, random)
         # Outside of an image of ink is paper; outside of others is what they show at their edges.
@@ -41,7 +42,7 @@ def augment(images: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
         images = F.grid_sample(images, grid, padding_mode=outside, align_corners=False)
     if recipe.stroke:
         images = _restroke(images, recipe.stroke, random)
-    if spoiled := round(len(images) * recipe.spoiled):
+    if spoiled:
         images = torch.cat([_spoil(images[:spoiled], recipe, random), images[spoiled:]])
     if recipe.flip:
         mirrored = _uniform((len(images), 1, 1, 1), random) < recipe.flip
@@ -77,8 +78,11 @@ def transformed(images: Tensor, transform: Transform) -> Tensor:
     return result.to(torch.float32)
 
 
-def _affine(images: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """The source of each output pixel, (n, h, w, 2), in the -1..1 of grid_sample."""
+def _affine(images: Tensor, recipe: Recipe, spoiled: int, random: torch.Generator) -> Tensor:
+    """The source of each output pixel, (n, h, w, 2), in the -1..1 of grid_sample.
+
+    The first `spoiled` images may be displaced further than the others.
+    """
     n, _, height, width = images.shape
 
     def within(limit: float) -> Tensor:
@@ -89,7 +93,9 @@ def _affine(images: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
     aspect = torch.exp(within(math.log1p(recipe.aspect)) / 2)
     shear = within(recipe.shear)
     cos, sin = torch.cos(angle), torch.sin(angle)
-    shift = [within(recipe.shift * 2 / side) for side in (width, height)]
+    reach = torch.full((n,), recipe.shift, device=random.device)
+    reach[:spoiled] += recipe.displacement
+    shift = [within(2 / side) * reach for side in (width, height)]
     wide, high = size * aspect, size / aspect
     along_x = torch.stack([cos * wide, sin * high], 1)[:, None, None]  # (n, 1, 1, 2)
     along_y = torch.stack([(shear * cos - sin) * wide, (shear * sin + cos) * high], 1)
@@ -123,6 +129,10 @@ def _restroke(ink: Tensor, amount: float, random: torch.Generator) -> Tensor:
 
 
 def _spoil(ink: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
+    if recipe.line:
+        ink = _crossed(ink, recipe.line, random)
+    if recipe.blur:
+        ink = _blurred(ink, recipe.blur, random)
     if recipe.contrast:
         ink = _grey(ink, recipe.contrast, random)
     if recipe.erasing:
@@ -131,6 +141,45 @@ def _spoil(ink: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
         level = _uniform((len(ink), 1, 1, 1), random) * recipe.noise
         ink = torch.clamp(ink + _normal(tuple(ink.shape), random) * level, 0, 1)
     return ink
+
+
+def _crossed(ink: Tensor, share: float, random: torch.Generator) -> Tensor:
+    """A wavy line from side to side on a share of the images."""
+
+    def one(low: float, high: float) -> Tensor:
+        return low + _uniform((len(ink), 1), random) * (high - low)  # (n, 1)
+
+    axis = torch.arange(SIDE, device=ink.device)
+    along = axis / (SIDE - 1)  # (28,)
+    left, right, height, waves, phase = (
+        one(0, SIDE),
+        one(0, SIDE),
+        one(0, 4),
+        one(0.5, 4),
+        one(0, 1),
+    )
+    middle = left + (right - left) * along + height * torch.sin(math.tau * (waves * along + phase))
+    slope = torch.gradient(middle, dim=1)[0]  # (n, 28)
+    across = (axis[:, None] - middle[:, None]).abs() / (1 + slope**2).sqrt()[:, None]  # (n, 28, 28)
+    line = torch.clamp(one(0.8, 1.6)[:, None] - across, 0, 1)[:, None]
+    crossed = _uniform((len(ink), 1, 1, 1), random) < share
+    return torch.where(crossed, torch.maximum(ink, line), ink)
+
+
+def _blurred(ink: Tensor, most: float, random: torch.Generator) -> Tensor:
+    """Out of focus, and moved in one direction: a Gaussian with two standard deviations."""
+    each = (len(ink), 1, 1)
+    angle = _uniform(each, random) * math.pi
+    along = _uniform(each, random) ** 2 * most + 0.1  # mostly little
+    across = along * _uniform(each, random).clamp(0.1)
+    reach = min(math.ceil(2 * most), SIDE // 2)
+    axis = torch.arange(-reach, reach + 1, device=ink.device)
+    x, y = axis[None, None], axis[None, :, None]
+    forward = (x * torch.cos(angle) + y * torch.sin(angle)) / along
+    sideways = (y * torch.cos(angle) - x * torch.sin(angle)) / across.clamp(0.3)
+    bell = torch.exp(-(forward**2 + sideways**2) / 2)  # (n, k, k)
+    bell = (bell / bell.sum((1, 2), keepdim=True))[:, None]
+    return F.conv2d(ink.transpose(0, 1), bell, padding=reach, groups=len(ink)).transpose(0, 1)
 
 
 def _grey(ink: Tensor, amount: float, random: torch.Generator) -> Tensor:

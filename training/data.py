@@ -42,6 +42,7 @@ NAMES = (*SOURCES, "digits")
 ROOT = Path("data")  # for downloads and for the cache
 DEFAULT = Reading()
 USUAL_BATCH = 128  # images, the recipe's default
+HANDS = 0.1  # share of digits in other hands among MNIST's training images
 FEW_BATCHES = 8  # at least, of training images an epoch
 
 log = logging.getLogger("training")
@@ -104,9 +105,11 @@ def find_data_set(
 def suited(data: DataSet, preset: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The options that suit the data, and those of a preset, which override them.
 
-    Small sets have small batches with a preset too.
+    Small sets have small batches with a preset too, and MNIST digits in other hands.
     """
     general = suggested(data.shape, data.labels, len(data.train[0]))
+    if data.wanted == "mnist" and data.shape == (SIDE, SIDE):
+        general["hands"] = HANDS
     if preset is None:
         return {**general, **data.recipe}
     return {**general, **_recipe_of_few(len(data.train[0])), **preset}

@@ -15,8 +15,8 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from preprocessing.digits.normalize import center
+from training.hands import drawn_digits
 from training.listing import Part
-from training.strokes import drawn_digits
 
 BOX = 20  # pixels
 TEST_SHARE = 5  # every fifth image

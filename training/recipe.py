@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from training.hands import UnknownHand, hands_in
 from training.model import GRAY_28, NETWORKS, Kind, kind_of
 from training.networks.own import BadNetwork
 
@@ -35,9 +36,11 @@ def number(default: float | None, meaning: str, low: float, high: float, kind: t
     return field(default=default, metadata={"meaning": meaning, "bounds": (low, high, kind)})
 
 
-def choice(default: str | None, meaning: str, of: tuple[str, ...] = ()) -> Any:
-    """One of some texts, or without them any text."""
-    choices = {"choices": of} if of else {}
+def choice(
+    default: str | None, meaning: str, of: tuple[str, ...] = (), *, metavar: str = "FILE"
+) -> Any:
+    """One of some texts, or without them any text, which the help calls `metavar`."""
+    choices = {"choices": of} if of else {"metavar": metavar}
     return field(default=default, metadata={"meaning": meaning, **choices})
 
 
@@ -52,7 +55,9 @@ class Recipe:
 
     # The network
     network: str = choice(
-        "compact", f"network to train: {', '.join(NETWORKS)}; or your own, as my_module:build"
+        "compact",
+        f"network to train: {', '.join(NETWORKS)}; or your own, as my_module:build",
+        metavar="NAME",
     )
     width: float = number(1.0, "factor for the channels, for compact, deep and residual", 0.25, 8)
     hidden_size: int = number(
@@ -79,11 +84,18 @@ class Recipe:
     ema: float = number(0.0, "decay per step of the moving average of weights, 0: off", 0, 0.99999)
     # Distillation from larger networks, which are trained first
     teachers: int = number(0, "number of teacher networks to distil", 0, 32)
-    teacher_network: str = choice("deep", "network of the teachers")
+    teacher_network: str = choice("deep", "network of the teachers", metavar="NAME")
     teacher_width: float = number(2.0, "--width of the teachers, where they have one", 0.25, 8)
     teacher_epochs: int = number(20, "--epochs of the teachers", 1, 10_000)
     distillation: float = number(0.9, "weight of the teachers' outputs against the labels", 0, 1)
     softness: float = number(1.0, "temperature of outputs in distillation", 0.1, 20)
+    # Digits that are drawn in the manners of several countries: `hands`
+    hands: float = number(
+        None, "share of training images drawn in other hands, default: 0.1 for MNIST", 0, 0.9
+    )
+    without_hands: str = choice(
+        "", "hands that are not drawn, as '7 barred, 1 steep'", metavar="NAMES"
+    )
     # Augmentation of the training images, each kind off with 0
     rotation: float = number(10.0, "largest rotation in degrees, either way", 0, 45)
     scale: float = number(0.1, "largest change of size, as a fraction", 0, 0.5)
@@ -92,7 +104,10 @@ class Recipe:
     shift: float = number(1.5, "largest translation in pixels, in both directions", 0, 6)
     elastic: float = number(0.0, "standard deviation in pixels of a smooth random warp", 0, 4)
     stroke: float = number(0.0, "largest change of stroke width, 1: about a pixel", 0, 1)
-    spoiled: float = number(0.05, "fraction of images that the next three options apply to", 0, 1)
+    spoiled: float = number(0.05, "fraction of images that the next six options apply to", 0, 1)
+    displacement: float = number(2.5, "largest further translation in pixels", 0, 8)
+    line: float = number(0.3, "share of them that a wavy line crosses", 0, 1)
+    blur: float = number(2.0, "largest standard deviation of blur in pixels", 0, 4)
     contrast: float = number(0.65, "largest loss of contrast of paper and of ink", 0, 0.9)
     noise: float = number(0.2, "largest standard deviation of pixel noise, ink is 1", 0, 1)
     erasing: float = number(0.3, "largest part of the image hidden by a rectangle", 0, 0.5)
@@ -132,6 +147,7 @@ class Recipe:
         defaults = {
             **kind.suggested(self.optimiser),
             "mirror": False,
+            "hands": 0.0,
             "mixed_precision": kind.half and halves(self.device),
             "plain_epochs": min(2, self.epochs - 1),
             "keep": "last" if settles else "best",
@@ -253,6 +269,9 @@ USED_WITH: dict[str, dict[str, tuple[str, ...]]] = {
     "decay_every": {"schedule": ("step",)},
     "decay_factor": {"schedule": ("step", "plateau")},
     "decay_patience": {"schedule": ("plateau",)},
+    "displacement": {"spoiled": ()},
+    "line": {"spoiled": ()},
+    "blur": {"spoiled": ()},
     "contrast": {"spoiled": ()},
     "noise": {"spoiled": ()},
     "erasing": {"spoiled": ()},
@@ -335,6 +354,10 @@ def _check_combinations(recipe: Recipe) -> None:
             f"--hidden-size is {recipe.hidden_size}, but {recipe.network} has no hidden fully "
             f"connected layer; these have one: {having}"
         )
+    try:
+        hands_in(recipe.without_hands)
+    except UnknownHand as error:
+        raise BadRecipe(f"--without-hands: {error}") from error
     if recipe.mixed_precision and recipe.device == "mps":
         raise BadRecipe("--mixed-precision is for CUDA and for CPUs, --device is mps")
 
@@ -349,7 +372,7 @@ def _argument(option: Field[Any]) -> dict[str, Any]:
         return {"action": BooleanOptionalAction, "help": meaning}
     if isinstance(option.default, str):
         default = f" (default {option.default})" if option.default else ""
-        return {"metavar": "NAME" if default else "FILE", "help": f"{meaning}{default}"}
+        return {"metavar": option.metadata["metavar"], "help": f"{meaning}{default}"}
     low, high, kind = option.metadata["bounds"]
     default = "" if option.default is None else f", default {option.default}"
     return {"type": kind, "metavar": "N", "help": f"{meaning} ({low} to {high}{default})"}

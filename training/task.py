@@ -15,8 +15,9 @@ from torch import Tensor
 from contract.card import DataFacts
 from training.also import Also
 from training.augment import Transform, transformed
-from training.data import DataSet
+from training.data import DIGITS, DataSet
 from training.evaluate import as_input
+from training.hands import drawn_digits, hands_in
 from training.listing import counted
 from training.loop import Part
 from training.model import GRAY_28, in_words
@@ -31,7 +32,7 @@ class Task:
     """What all networks of a training share, including the teachers."""
 
     data: DataSet
-    train: Part  # with those of `also`, each as often as its weight says
+    train: Part  # with drawn ones, and those of `also`, each as often as its weight says
     validation: Part | None
     test: Part
     place: Place
@@ -72,19 +73,34 @@ def task_of(
     train, test = (Part(_shared(pixels), torch.tensor(labels).long())
                    for pixels, labels in (data.train, data.test))  # fmt: skip
     train, validation = _set_apart(train, data, recipe) if data.validation else split(train, recipe)
+    if recipe.hands:
+        train = _with_hands(train, data, recipe)
+    elif recipe.without_hands:
+        raise BadRecipe("--without-hands has an effect only with --hands, which is 0")
     images = len(train) + (len(also.train[1]) if also else 0)
     if also:
         train = _with(train, also, recipe.also_weight)
     return Task(data, train, validation, test, place, transform, also, images)
 
 
+def _with_hands(part: Part, data: DataSet, recipe: Recipe) -> Part:
+    """The part, followed by digits in other hands, of which the recipe gives the share."""
+    if data.shape != GRAY_28 or tuple(data.labels) != DIGITS:
+        raise BadRecipe("--hands draws gray digits of 28x28 for the classes 0 to 9: use --hands 0")
+    count = round(len(part) * recipe.hands / (1 - recipe.hands))
+    pixels, labels = drawn_digits(count, recipe.seed, hands_in(recipe.without_hands))
+    return _followed_by(part, Part(torch.from_numpy(pixels), torch.from_numpy(labels).long()))
+
+
 def _with(part: Part, also: Also, weight: int) -> Part:
     """The part, followed by `weight` copies of each image of `also`."""
     pixels, labels = torch.tensor(also.train[0]), torch.tensor(also.train[1]).long()
-    return Part(
-        torch.cat([part.pixels, pixels.repeat_interleave(weight, 0)]),
-        torch.cat([part.labels, labels.repeat_interleave(weight)]),
-    )
+    more = Part(pixels.repeat_interleave(weight, 0), labels.repeat_interleave(weight))
+    return _followed_by(part, more)
+
+
+def _followed_by(part: Part, more: Part) -> Part:
+    return Part(torch.cat([part.pixels, more.pixels]), torch.cat([part.labels, more.labels]))
 
 
 def _shared(pixels: NDArray[np.uint8]) -> Tensor:

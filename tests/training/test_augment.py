@@ -11,8 +11,10 @@ from training.augment import augment, transformed
 from training.recipe import BadRecipe, Recipe
 
 STILL: dict[str, Any] = dict.fromkeys(
-    ("rotation", "scale", "aspect", "shear", "shift", "elastic", "stroke", "spoiled"), 0.0
-)
+    ("rotation", "scale", "aspect", "shear", "shift", "elastic", "stroke", "spoiled",
+     "displacement", "line", "blur", "contrast", "noise", "erasing"),
+    0.0,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -58,24 +60,45 @@ def test_scale_and_stroke_change_the_amount_of_ink_both_ways(ink: Tensor, option
 
 
 def test_only_the_requested_fraction_is_corrupted(ink: Tensor) -> None:
-    changed = (bent(ink, spoiled=0.25) != ink).flatten(1).any(1)
+    changed = (bent(ink, spoiled=0.25, noise=0.2) != ink).flatten(1).any(1)
     assert changed.tolist() == [True] * 4 + [False] * 12
 
 
 def test_contrast_makes_the_background_grey_and_the_ink_paler(ink: Tensor) -> None:
-    grey = bent(ink, spoiled=1, contrast=0.6, noise=0, erasing=0)
+    grey = bent(ink, spoiled=1, contrast=0.6)
     assert grey[:, :, :5].mean() > 0.05  # the paper
     assert grey[:, :, 8:20, 13:15].mean() < 0.95  # the bar
     assert (grey[:, :, 8:20, 13:15].mean() > grey[:, :, :5].mean()).item()
 
 
+def test_displacement_moves_only_spoiled_images_and_further_than_shift(ink: Tensor) -> None:
+    moved = (centre(bent(ink, spoiled=0.5, shift=1, displacement=4)) - centre(ink)).abs().amax(1)
+    assert 2 < moved[:8].max() <= 5.01
+    assert moved[8:].max() <= 1.01
+
+
+def test_a_line_crosses_from_side_to_side_and_erases_no_ink(ink: Tensor) -> None:
+    crossed = bent(ink, spoiled=1, line=1)
+    assert (crossed >= ink).all()
+    reached = (crossed[:, 0, :, :12] > 0.3).any(1)  # whether a column beside the bar has ink
+    assert reached.float().mean() > 0.8
+
+
+def test_blur_spreads_ink_and_keeps_its_amount(ink: Tensor) -> None:
+    soft = bent(ink, spoiled=1, blur=2)
+    torch.testing.assert_close(soft.sum((1, 2, 3)), ink.sum((1, 2, 3)), rtol=0.01, atol=0)
+    assert (soft.amax((1, 2, 3)) <= 1.001).all()
+    width = (soft > 0.05).sum((1, 2, 3)).float()
+    assert width.max() > 1.5 * 64
+
+
 def test_noise_changes_pixels_by_no_more_than_its_spread_allows(ink: Tensor) -> None:
-    noisy = bent(ink, spoiled=1, noise=0.2, contrast=0, erasing=0) - ink
+    noisy = bent(ink, spoiled=1, noise=0.2) - ink
     assert 0.02 < noisy.abs().mean() < 0.2
 
 
 def test_erasing_clears_one_rectangle_within_the_area_limit(ink: Tensor) -> None:
-    lost = bent(ink, spoiled=1, erasing=0.2, contrast=0, noise=0) != ink
+    lost = bent(ink, spoiled=1, erasing=0.2) != ink
     assert lost.flatten(1).float().mean(1).max() <= 0.25  # whole pixels may round it up
     assert lost.flatten(1).any(1).float().mean() > 0.5
 
@@ -83,7 +106,7 @@ def test_erasing_clears_one_rectangle_within_the_area_limit(ink: Tensor) -> None
 def test_ink_stays_within_its_range(ink: Tensor) -> None:
     wild = bent(
         ink, rotation=15, scale=0.25, aspect=0.3, shear=0.4, shift=2, elastic=0.8, stroke=1,
-        spoiled=1, contrast=0.9, noise=1, erasing=0.5,
+        spoiled=1, displacement=4, line=1, blur=2, contrast=0.9, noise=1, erasing=0.5,
     )  # fmt: skip
     assert wild.min() >= 0
     assert wild.max() <= 1
@@ -91,7 +114,8 @@ def test_ink_stays_within_its_range(ink: Tensor) -> None:
 
 
 def test_the_same_seed_gives_the_same_images(ink: Tensor) -> None:
-    options = {"rotation": 10.0, "elastic": 1.0, "stroke": 1.0, "spoiled": 0.5}
+    options = {"rotation": 10.0, "elastic": 1.0, "stroke": 1.0, "spoiled": 0.5, "line": 0.5,
+               "blur": 1.0, "displacement": 3.0}  # fmt: skip
     assert torch.equal(bent(ink, **options), bent(ink, **options))
 
 

@@ -23,8 +23,8 @@ from tests.support.versions import LETTERS, publish
 from training.checkpoint import Images
 from training.data import DIGITS, DataSet
 from training.embedded import written_digits
+from training.hands import drawn_digits
 from training.recipe import Recipe
-from training.strokes import drawn_digits
 from training.train import train_into
 
 DRAWN = 1500
