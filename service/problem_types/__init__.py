@@ -11,9 +11,10 @@ from service.problem_types import (
     versions,
 )
 
+SUBJECTS = (http, operation, content, prediction, versions, retraining, feedback)
 TYPES: dict[str, ProblemType] = {
     each.code: each
-    for module in (http, operation, content, prediction, versions, retraining, feedback)
-    for each in vars(module).values()
+    for subject in SUBJECTS
+    for each in vars(subject).values()
     if isinstance(each, ProblemType)
 }

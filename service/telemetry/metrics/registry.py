@@ -14,7 +14,7 @@ such as the served model; it is replaced as a whole, labels included, and never 
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -52,9 +52,22 @@ SWAPS: tuple[SwapResult, ...] = get_args(SwapResult)
 CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 
+MetricKind = Literal["counter", "gauge", "histogram"]
+
+
+class Description(NamedTuple):
+    """A metric, for documentation."""
+
+    name: str  # as on /metrics
+    kind: MetricKind
+    meaning: str
+    labels: tuple[str, ...]
+
+
 class Metrics:
     def __init__(self, memory: SharedMemory | None = None) -> None:
         """`memory` is that of all workers; None: this process is alone."""
+        self.described: list[Description] = []  # all metrics but those of other collectors
         self.before_scrape: list[Callable[[], None]] = []
         # Called with the seconds of a request that was answered 5xx.
         self.when_failed: list[Callable[[float], None]] = []
@@ -73,29 +86,38 @@ class Metrics:
         self._numbers = SharedNumbers(memory, all_buffered)
         registry.register(self._numbers)
 
+        def describe(name: str, kind: MetricKind, meaning: str, labels: tuple[str, ...]) -> None:
+            full = f"digitserve_{name}" + ("_total" if kind == "counter" else "")
+            self.described.append(Description(full, kind, meaning, labels))
+
         def counter(name: str, meaning: str, *labels: str) -> BufferedCounter:
             made = BufferedCounter(f"digitserve_{name}", meaning, labels, memory=own)
             self._buffered.append(made)
             all_buffered.append(made)
+            describe(name, "counter", meaning, labels)
             return made
 
         def gauge(name: str, meaning: str) -> BufferedGauge:
             made = BufferedGauge(f"digitserve_{name}", meaning, memory=own)
             all_buffered.append(made)
+            describe(name, "gauge", meaning, ())
             return made
 
         def histogram(
             name: str, meaning: str, *labels: str, buckets: tuple[float, ...] = SECONDS
         ) -> BufferedHistogram:
-            name = f"digitserve_{name}"
-            made = BufferedHistogram(name, meaning, labels, buckets=buckets, memory=own)
+            full = f"digitserve_{name}"
+            made = BufferedHistogram(full, meaning, labels, buckets=buckets, memory=own)
             self._buffered.append(made)
             all_buffered.append(made)
+            describe(name, "histogram", meaning, labels)
             return made
 
         def fact(
             name: str, meaning: str, *labels: str, kind: type[Family] = GaugeMetricFamily
         ) -> StateMetric:
+            counts = kind is CounterMetricFamily
+            describe(name, "counter" if counts else "gauge", meaning, labels)
             return StateMetric(kind, f"digitserve_{name}", meaning, labels, registry)
 
         self.requests = counter("http_requests", "Answered requests", "route", "method", "code")

@@ -1,26 +1,43 @@
-"""The README's ways to bring a classifier of one's own work as they are printed there."""
+"""The README's commands work as they are printed there.
 
+Only addresses are replaced, and what goes on, such as a service, is stopped in the end. `make demo`
+and `make test` are run by CI.
+"""
+
+import json
+import os
 import re
 import signal
 import subprocess
 from io import BytesIO
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
+from contract.store import Store
+from contract.version import Version
 from export.runners import quiet
+from tests.interop.programs import required
+from tests.interop.proxy import free_port
 from tests.support import fetch
 from tests.support.running import ROOT, Service, clean_environment
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 
-SECTION = (ROOT / "README.md").read_text().split("\n## Your own classifier\n")[1].split("\n## ")[0]
-FOLDER, NETWORK, IMPORT = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
-(SOURCE,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+README = (ROOT / "README.md").read_text()
+START, CURL, FOLDER, NETWORK, IMPORT = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+(SOURCE,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+IN_TEXT = {
+    "docker compose up",  # tests/docker runs it
+    "make demo",
+    "make docs-serve",
+}
 COLOURS = {"rose": (230, 60, 90), "violet": (110, 60, 200), "sunflower": (250, 200, 20)}
 IMAGES = 24  # of each class
 
@@ -56,8 +73,48 @@ def flowers(checkout: Path) -> Path:
     return folder
 
 
-def run(commands: str, checkout: Path) -> None:
-    """All of them but the last one's `serve`, which goes on."""
+def test_no_command_is_left_out() -> None:
+    assert [line.split("#")[0].strip() for line in START.splitlines()] == ["make demo", "make test"]
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    named = set(re.findall(r"`((?:make|docker|curl|pip|python|\.venv/bin/\w+) [^`]+)`", prose))
+    assert named == IN_TEXT
+
+
+def test_a_prediction_with_curl(published: tuple[Store, Version], tmp_path: Path) -> None:
+    required("curl")
+    (tmp_path / "models").symlink_to(published[0].folder.parent)
+    with Service.started(published[0].folder.parent) as service:
+        command = CURL.replace("http://127.0.0.1:8000", service.url)
+        answer = json.loads(run(command, tmp_path))
+    (printed,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    (prediction,), shown = answer["predictions"], json.loads(printed.replace("[...]", "[]"))
+    assert answer["model"] == shown["model"]
+    assert prediction.keys() == shown["predictions"][0].keys()
+
+
+def test_the_documentation(checkout: Path) -> None:
+    port = free_port()
+    make = subprocess.Popen(
+        ["make", "docs-serve", f"DOCS_PORT={port}"],
+        cwd=checkout, env=clean_environment(), start_new_session=True,
+    )  # fmt: skip
+
+    def answered() -> bool:
+        assert make.poll() is None
+        try:
+            return "<title>digitserve</title>" in fetch.get(f"http://127.0.0.1:{port}/").text
+        except httpx2.ConnectError:
+            return False
+
+    try:
+        until(answered, patience=300)
+    finally:
+        os.killpg(make.pid, signal.SIGTERM)
+        make.wait()
+
+
+def run(commands: str, checkout: Path) -> str:
+    """What they print; all of them but the last one's `serve`, which goes on."""
     commands = re.sub(r"make train export serve", "make train export", commands)
     commands = re.sub(r"^make serve.*\n", "", commands, flags=re.MULTILINE)
     done = subprocess.run(
@@ -65,6 +122,7 @@ def run(commands: str, checkout: Path) -> None:
         cwd=checkout, env=clean_environment(), check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout
 
 
 def labels_of(checkout: Path) -> list[str]:
