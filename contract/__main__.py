@@ -34,7 +34,7 @@ _ON_STORE: dict[str, tuple[Callable[..., Report], str, str]] = {
     "rollback": (report.rolling_back, "", "make the previous version current again"),
     "history": (report.history, "", "list when which version became current"),
     "prune": (report.pruning, "keep dry_run", "remove old versions, but never the current and "
-              "the previous one"),
+              "the previous one, and in a bucket none that was current within the last hour"),
     "diff": (report.comparing, "a b", "show the differences between the cards of two versions"),
 }  # fmt: skip
 _VERSIONS = ("version", "a", "b")  # arguments that take a number or "current"

@@ -11,6 +11,7 @@ relative to the prefix. A request ends within the timeout, repetitions included;
 take longer, as long as data arrive.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,9 @@ _ATTEMPTS = re.compile(r".*Error performing \w+ (?:(https?://[^/\s]+)\S*|REDACTE
 LONGEST_REASON = 300  # characters
 _DENIED = re.compile(r"status code: 40[13]|not have the necessary privileges|authenticat", re.I)
 NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # codes in the response
+
+
+log = logging.getLogger(__name__)
 
 
 class Revision(NamedTuple):
@@ -68,6 +72,7 @@ class Bucket:
             "connect_timeout": longest, "read_timeout": longest, "timeout": ENDLESS,
         }  # fmt: skip
         self._small, self._large = (self._opened(each, retries) for each in (small, large))
+        self._left_out: set[str] = set()  # folders that a warning has named
 
     def get(self, key: str, most: int) -> Found:
         """An object of at most `most` bytes; MissingObject if there is none."""
@@ -150,13 +155,36 @@ class Bucket:
         return [each.rpartition("/")[2] for each in found["common_prefixes"]]
 
     def keys(self, prefix: str) -> list[tuple[str, datetime]]:
-        """All keys under `prefix`, in order, and when each object was written."""
+        """All keys under `prefix`, in order, and when each object was written.
+
+        A folder with a key that obstore cannot list, such as a//b, is left out with a warning.
+        """
         import obstore
+        from obstore.exceptions import InvalidPathError
 
         with self._errors(prefix, "list"):
-            pages = obstore.list(self._small, prefix)
-            found = [(each["path"], each["last_modified"]) for page in pages for each in page]
+            try:
+                pages = obstore.list(self._small, prefix)
+                found = [(each["path"], each["last_modified"]) for page in pages for each in page]
+            except InvalidPathError:
+                found = self._listable(prefix)
         return sorted(found)
+
+    def _listable(self, folder: str) -> list[tuple[str, datetime]]:
+        """`keys`, with a request for each folder."""
+        import obstore
+        from obstore.exceptions import InvalidPathError
+
+        level = obstore.list_with_delimiter(self._small, folder)
+        found = [(each["path"], each["last_modified"]) for each in level["objects"]]
+        for each in level["common_prefixes"]:
+            try:
+                found += self._listable(each)
+            except InvalidPathError as error:
+                if each not in self._left_out:
+                    self._left_out.add(each)
+                    log.warning("%s is left out: %s", self._named(each), _invalid(error))
+        return found
 
     # ---- steps --------------------------------------------------------------------------------
 
@@ -219,6 +247,8 @@ class Bucket:
             if any(word in str(error) for word in NO_BUCKET):
                 raise Unreachable(f"the bucket of {self._url} does not exist") from error
             raise MissingObject(f"{self._named(key)} does not exist") from error
+        except exceptions.InvalidPathError as error:
+            raise StoreError(f"{self._named(key)} cannot be listed: {_invalid(error)}") from error
         except exceptions.BaseError as error:
             reason = _reason(error)
             if _DENIED.search(reason):
@@ -236,6 +266,12 @@ class Bucket:
 
     def _named(self, key: str) -> str:
         return f"{self._url}/{key}"
+
+
+def _invalid(error: Exception) -> str:
+    """Which key cannot be listed, and what to do."""
+    reason = str(error).partition("\n")[0].removeprefix("Encountered object with invalid path: ")
+    return f"{reason}. Rename or delete that object"
 
 
 def _reason(error: Exception) -> str:

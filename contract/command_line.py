@@ -3,13 +3,16 @@
     flags = program("training", __doc__)     python -m training --version
     flags.add_argument("--epochs")           --epoch: did you mean --epochs?
 
-Also for commands of a program, which `add_subparsers` creates with the same class.
+Also for commands of a program, which `add_subparsers` creates with the same class. It imports only
+the standard library, since programs use it before they import what takes seconds.
 """
 
+import os
+import signal
 from argparse import Action, ArgumentError, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NoReturn
 
 from contract.provenance import release
 
@@ -50,6 +53,27 @@ def program(name: str, description: str | None, *, abbreviations: bool = True) -
         help="print the version of digitserve",
     )
     return made
+
+
+def end_at_interrupt(name: str) -> None:
+    """End the process at Ctrl-C with a line and code 130, while it still imports its modules.
+
+    For a program whose imports take seconds: an exception would be a traceback of some module, or
+    be lost in it. `raise_at_interrupt` ends this.
+    """
+
+    def end(*_: object) -> NoReturn:
+        os.write(2, f"{name}: stopped\n".encode())
+        os._exit(128 + signal.SIGINT)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as by nohup
+        signal.signal(signal.SIGINT, end)
+
+
+def raise_at_interrupt() -> None:
+    """Have Ctrl-C raise KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 
+from contract.command_line import end_at_interrupt, raise_at_interrupt
 from contract.errors import NoVersion, StoreError
 from contract.location import location_of
 from contract.store import open_store
@@ -31,9 +32,11 @@ def main(words: list[str]) -> int:
     print("trainer: training and exporting; PyTorch takes some seconds to load", file=sys.stderr)
     if not os.environ.get("DIGITSERVE_SIGNING_KEY"):  # compose sets it to an empty string
         os.environ.pop("DIGITSERVE_SIGNING_KEY", None)
+    end_at_interrupt("trainer")
     from export.__main__ import main as export  # loads PyTorch, which takes seconds
     from training.__main__ import main as train
 
+    raise_at_interrupt()
     if code := train(words):
         return code
     logging.getLogger().setLevel(logging.WARNING)  # as training; ONNX would log every pass

@@ -20,6 +20,11 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
+from contract.command_line import end_at_interrupt, raise_at_interrupt
+
+if __name__ == "__main__":  # PyTorch takes seconds to import
+    end_at_interrupt("export")
+
 from contract import report
 from contract.errors import NotConfirmed, StoreError
 from contract.store import Store, keys_of, open_store
@@ -151,4 +156,5 @@ def _signer(key: Path | None) -> "Sign | None":
 
 
 if __name__ == "__main__":
+    raise_at_interrupt()
     sys.exit(main())

@@ -2,7 +2,8 @@
 
     worker             run jobs until it is stopped; a training that it runs is resumed later
     submit             enqueue a job, and print its id
-    list, show ID      print jobs
+    list               print a line of each job
+    show ID            print all that is known of a job
     cancel ID          stop a job; a training saves its state
     resume ID          go on with a job that was cancelled or failed
     approve ID         activate the version of a job that awaits approval
@@ -33,6 +34,7 @@ from contract.errors import WorseVersion
 from contract.job_connection import create
 from contract.job_database import JobDatabase
 from contract.jobs import FINAL, DatabaseUnavailable, Job, JobError, JobId, Preset, Request
+from retraining.report import details, row
 from retraining.settings import BadSettings, Settings, from_environment
 from retraining.workflow import NameTaken, Worker
 
@@ -90,6 +92,9 @@ def _act(options: Namespace, database: JobDatabase, settings: Settings) -> int:
             return 0
         case "show":
             job = database.job(options.id)
+            if not options.json:
+                print(details(job, settings.runs))
+                return 0
         case "cancel":
             job = database.cancel(options.id)
         case "resume":
@@ -98,7 +103,7 @@ def _act(options: Namespace, database: JobDatabase, settings: Settings) -> int:
             job = database.decide(options.id, "approve", _person(), force=options.force)
         case _:
             job = database.decide(options.id, "reject", _person())
-    print(job.model_dump_json(indent=2) if options.json else _row(job))
+    print(job.model_dump_json(indent=2) if options.json else row(job))
     return 0
 
 
@@ -107,7 +112,7 @@ def _list(options: Namespace, database: JobDatabase) -> int:
     if options.json:
         print(json.dumps([job.model_dump(mode="json") for job in listed.jobs], indent=2))
     else:
-        print("\n".join(_row(job) for job in listed.jobs) or "there are no jobs")
+        print("\n".join(row(job) for job in listed.jobs) or "there are no jobs")
     if listed.unreadable:
         print(
             f"retraining: jobs that another version of the worker wrote, and that are not shown: "
@@ -128,29 +133,15 @@ def _person() -> str:
 
 def _follow(job: Job, database: JobDatabase) -> int:
     """Print each change until the job ends or awaits approval; 0 if it did not fail."""
-    row = ""
+    printed = ""
     while True:
-        if _row(job) != row:
-            row = _row(job)
-            print(row, flush=True)
+        if row(job) != printed:
+            printed = row(job)
+            print(printed, flush=True)
         if job.state in FINAL or job.state == "awaiting_approval":
             return int(job.state in ("failed", "cancelled"))
         time.sleep(PAUSE)
         job = database.job(job.id)
-
-
-def _row(job: Job) -> str:
-    parts = [job.id, f"{job.state.replace('_', ' '):17}"]
-    if job.state == "training" and job.progress:
-        now = job.progress
-        parts.append(f"epoch {now.epoch}/{now.epochs}, loss {now.loss:.4f}, {now.accuracy:.2%}")
-    if job.version is not None:
-        parts.append(f"version {job.version}")
-    if job.gate:
-        parts.append(f"{job.gate.verdict} (gained {job.gate.gained}, lost {job.gate.lost})")
-    if job.reason:
-        parts.append(job.reason)
-    return "  ".join(parts).rstrip()
 
 
 def _request(options: Namespace) -> Request:
@@ -200,7 +191,7 @@ def _parser() -> ArgumentParser:
     listing = commands.add_parser("list", help="print jobs, newest first")
     listing.add_argument("--limit", type=_count, metavar="N", default=50, help="default: 50")
     for name, meaning in (
-        ("show", "print a job"),
+        ("show", "print all that is known of a job"),
         ("cancel", "stop a job"),
         ("resume", "go on with a job that was cancelled or failed"),
         ("approve", "activate the version of a job that awaits approval"),

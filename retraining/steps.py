@@ -118,7 +118,8 @@ def publish(job: Job, settings: Settings, reporter: Reporter) -> Job:
         raise Failed(programs.reason(folder, "export", code))
     number, gate = _published(job, settings.store())
     parent = gate.parent if gate else None
-    return _changed(job, reporter, state="judging", version=number, gate=gate, parent=parent)
+    update = _updated if job.state == "judging" else _changed
+    return update(job, reporter, state="judging", version=number, gate=gate, parent=parent)
 
 
 def settle(job: Job, settings: Settings, reporter: Reporter) -> Job:
@@ -342,9 +343,15 @@ def _awaiting_approval(job: Job, reporter: Reporter, reason: str | None = None) 
     return _changed(job, reporter, state="awaiting_approval", resumable=False, reason=reason)
 
 
-def _changed(job: Job, reporter: Reporter, **changes: Any) -> Job:
+def _updated(job: Job, reporter: Reporter, **changes: Any) -> Job:
     job = job.model_copy(update=changes)
     reporter.job(job)
+    return job
+
+
+def _changed(job: Job, reporter: Reporter, **changes: Any) -> Job:
+    """`_updated`, also in the log of the worker."""
+    job = _updated(job, reporter, **changes)
     log.info("job %s: %s", job.id, re.sub("_", " ", job.state))
     return job
 

@@ -16,9 +16,13 @@ import sys
 from argparse import Namespace
 from typing import NoReturn
 
+from contract.command_line import end_at_interrupt, raise_at_interrupt, suggestion
+
+if __name__ == "__main__":  # PyTorch takes seconds to import
+    end_at_interrupt("training")
+
 from torch import distributed
 
-from contract.command_line import suggestion
 from contract.errors import NotConfirmed
 from training.commands import BadSweep, compare, evaluate, predict, sweep
 from training.flags import also_of, checked_options, data_and_options, data_set_of, parser
@@ -95,5 +99,6 @@ def _leave(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
+    raise_at_interrupt()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, in all parts
     _leave(main())

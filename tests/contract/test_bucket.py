@@ -469,6 +469,23 @@ def test_a_wrong_variable_is_an_error_in_words(
     assert KEY not in error
 
 
+def test_a_folder_with_an_invalid_key_is_left_out_with_one_warning(
+    server: ObjectServer, store: Store, card: ModelCard, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(store, card)
+    server.objects[f"{ROOT}/a//b"] = server.objects[f"{ROOT}/7/c//d"] = b"of another program"
+    assert store.versions() == store.versions() == [1]
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.startswith(f"{URL}/digits/7/c is left out: ")
+    assert f'"{ROOT}/a//" contained empty path segment. Rename or delete that object' in second
+
+
+def test_an_invalid_key_beside_the_versions_is_named(server: ObjectServer, store: Store) -> None:
+    server.objects[f"{ROOT}//b"] = b"of another program"
+    with pytest.raises(StoreError, match=rf'digits cannot be listed: Path "{ROOT}//" contained'):
+        store.versions()
+
+
 def test_a_bucket_that_does_not_exist_is_named(machine: Callable[..., Store]) -> None:
     with pytest.raises(Unreachable, match="the bucket of s3://another/models does not exist"):
         machine(url="s3://another/models").current()

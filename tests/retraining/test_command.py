@@ -53,6 +53,24 @@ def test_jobs_are_listed_newest_first(place: Place, capsys: pytest.CaptureFixtur
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["two", "one"]
 
 
+def test_a_job_is_shown_with_its_request_and_its_gate(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.has_published("job", "worse")
+    place.command("submit", "--id", "job", "--set", "epochs=5", "--activate", "if_better")
+    place.worker()
+    place.wait_for("job", "kept")
+    capsys.readouterr()
+    assert place.command("show", "job") == 0
+    shown = capsys.readouterr().out
+    facts = dict(line.split(maxsplit=1) for line in shown.partition("\n\n")[0].splitlines())
+    assert (facts["job"], facts["state"], facts["version"]) == ("job", "kept", "2")
+    assert facts["request"].startswith("preset default, epochs=5, the data of the current version")
+    assert facts["log"] == f"{place.runs}/job/log.txt, on the worker"
+    assert {"reason", "model", "created", "started", "ended", "worker", "compared"} <= set(facts)
+    assert "Judged worse than 1: 2 images gained" in shown
+
+
 def test_a_job_of_another_version_of_the_worker_does_not_hide_the_others(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,7 +19,8 @@ def test_a_job_is_trained_on_accepted_corrections(place: Place) -> None:
         name = corrections.hash_of(pixels.tobytes())
         (folder / f"{name}.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
     place.command("submit", "--id", "job", "--activate", "never", *SMALL)
-    place.worker()
+    worker = place.worker()
     place.wait_for("job", "kept")
+    assert worker.log.count("job job: judging") == 1
     also = json.loads((place.runs / "job/run.json").read_text())["data"]["also"]
     assert also["train"] + also["held_out"] == 20

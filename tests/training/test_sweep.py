@@ -115,6 +115,23 @@ def test_a_sweep_with_other_flags_needs_another_name(
     assert begin(*RATES, "--trials", "50") == 0
 
 
+def test_the_error_about_a_line_of_the_journal_that_was_cut_off_names_it(
+    small_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = command(tmp_path, small_folder, *RATES, *NO_TRIAL)[3:]
+    assert main(given) == 0
+    journal = tmp_path / "sweep/default/journal.log"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"op_code":4,"worker_id"')
+    assert main(given) == 2
+    line = whole.count(b"\n") + 1
+    error = capsys.readouterr().err
+    assert f"--storage {journal}: line {line} was not written completely" in error
+    assert "Delete that line" in error
+    journal.write_bytes(whole)
+    assert main(given) == 0
+
+
 def test_without_optuna_the_error_names_the_group(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

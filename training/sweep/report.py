@@ -73,7 +73,9 @@ def write_report(study: Study, folder: Path, words: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     replace_together({folder / name: content for name, content in files.items()})
     console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(_table(complete))
+    with console.capture() as captured:
+        console.print(_table(complete))
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))  # rich pads them
     summary = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     print(f"{summary}; plots, trials.csv and best.json: {folder}")
     print(f"Trial {best.number} is the best. Its run is {found['run']}; to train again:\n{command}")

@@ -24,6 +24,7 @@ from training.sweep.trial import died
 
 PRUNERS = ("median", "hyperband", "none")
 JOURNAL = "journal.log"
+FIRST_BYTES = b'{"op_code":'  # of a journal
 POSTGRES = "postgresql://"
 FLAGS = "flags"  # the attribute of a study: what all its processes were started with
 HEARTBEAT = 30  # seconds between two signs of life of a process that runs a trial in Postgres
@@ -85,6 +86,11 @@ def _storage(storage: str | None, folder: Path) -> BaseStorage:
     if storage is None or "://" not in storage:
         path = Path(storage) if storage else folder / JOURNAL
         path.parent.mkdir(parents=True, exist_ok=True)
+        if number := _incomplete_line(path):
+            raise BadSweep(
+                f"--storage {path}: line {number} was not written completely, as on a full disk. "
+                "Delete that line, while no process of the sweep runs, and start it again"
+            )
         try:
             return JournalStorage(JournalFileBackend(str(path)))
         except (ValueError, KeyError, TypeError) as error:
@@ -96,6 +102,26 @@ def _storage(storage: str | None, folder: Path) -> BaseStorage:
             return _postgres(storage)
         time.sleep(PAUSE)  # another process creates the tables
     return _postgres(storage)
+
+
+def _incomplete_line(path: Path) -> int | None:
+    """The number of the first line of a journal that cannot be read; None: there is none."""
+    content = path.read_bytes() if path.exists() else b""
+    if content and not content.endswith(b"\n"):
+        time.sleep(PAUSE)  # another process may be writing the line
+        content = path.read_bytes()
+    if not content.startswith(FIRST_BYTES):
+        return None
+    lines = enumerate(content.splitlines(keepends=True), 1)
+    return next((number for number, line in lines if not _is_complete(line)), None)
+
+
+def _is_complete(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return line.endswith(b"\n")
 
 
 def _postgres(url: str) -> RDBStorage:
