@@ -52,7 +52,7 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class TooManyPixels(Exception):
-    """Width times height exceeds the limit; nothing was decoded."""
+    """More pixels would have to be decoded than the limit allows; nothing was decoded."""
 
 
 def small_png(body: bytes, max_pixels: int, tiny: int = TINY_FILE) -> Raster | None:
@@ -95,7 +95,7 @@ def identify(body: bytes, *, max_pixels: int, reduction: Reduction = FOR_DIGITS)
     opened = open_image(body, reduction)
     if opened.width < 1 or opened.height < 1:
         raise NotAnImage("the image's header is damaged: it gives no width and height")
-    if opened.width * opened.height > max_pixels:
+    if opened.pixels > max_pixels:
         raise TooManyPixels(
             f"the image has {opened.width} x {opened.height} pixels, more than the "
             f"{max_pixels:,} allowed (DIGITSERVE_MAX_PIXELS); send a smaller one"

@@ -1,6 +1,6 @@
 """Image files: their headers and their pixels, at a cost that is known from the header.
 
-    body --open_image--> OpenedImage(width, height, memory, raster) --raster()--> Raster
+    body --open_image--> OpenedImage(width, height, pixels, memory, raster) --raster()--> Raster
 
 Pillow decodes every format except the small PNGs of the fast path, which OpenCV decodes in 5 us
 instead of 60 (see `decoder`). Pillow parses headers in Python and has no limit on the number of
@@ -101,6 +101,7 @@ class OpenedImage(NamedTuple):
 
     width: int  # pixels, as stored: before the EXIF orientation is applied
     height: int
+    pixels: int  # that are decoded, which limits apply to: fewer where a JPEG is reduced
     memory: int  # upper bound in bytes for decoding, including copies of the body
     raster: Callable[[], Raster]  # decodes the pixels; NotAnImage if they are damaged
 
@@ -190,7 +191,8 @@ def _opened(body: bytes, image: ImageFile, reduction: Reduction, extra: int = 0)
     )
     width, height = image.size
     memory = a_pixel * width * height + 2 * len(body) + extra
-    return OpenedImage(width, height, memory, partial(_raster, image, reduction))
+    raster = partial(_raster, image, reduction)
+    return OpenedImage(width, height, width * height, memory, raster)
 
 
 def _check_size(image: ImageFile, size: tuple[int, int]) -> None:
@@ -260,9 +262,8 @@ def _png(body: bytes, reduction: Reduction) -> OpenedImage:
     if b"tRNS" in body:
         a_pixel += 2 * CONVERTED
     memory = a_pixel * width * height + 2 * len(body)
-    return OpenedImage(
-        width, height, memory, partial(_png_raster, body, (width, height), reduction)
-    )
+    raster = partial(_png_raster, body, (width, height), reduction)
+    return OpenedImage(width, height, width * height, memory, raster)
 
 
 def _png_raster(body: bytes, size: tuple[int, int], reduction: Reduction) -> Raster:
@@ -313,14 +314,17 @@ def _jpeg(body: bytes, reduction: Reduction) -> OpenedImage:
         width, height = image.size
         # Decode at 1/2, 1/4 or 1/8 of the size where that suffices, which is several times faster.
         image.draft(None, reduction.draft((width, height)))
-        coefficients = 0
-        if body.count(SCAN) > 1:  # then libjpeg stores the coefficients of all scans
+        coefficients, scans = 0, body.count(SCAN)
+        if scans > 1:  # then libjpeg stores the coefficients of all scans
             across = max(layer[1] for layer in image.layer)
             down = max(layer[2] for layer in image.layer)
             units = -(-width // (8 * across)) * -(-height // (8 * down))
             coefficients = BLOCK * units * sum(layer[1] * layer[2] for layer in image.layer)
         opened = _opened(body, image, reduction, coefficients)
-        return opened._replace(width=width, height=height)
+        # A scan is decoded in a fraction of the time that the pixels of another format take: 0.3 s
+        # for 1,000 megapixels at 1/8 of the size, and 0.4 s for a PNG of 16.
+        pixels = max(opened.pixels, width * height * scans // MOST_SCANS)
+        return opened._replace(width=width, height=height, pixels=pixels)
 
 
 def _check_scans(body: bytes) -> None:
@@ -362,9 +366,8 @@ def _webp(body: bytes, reduction: Reduction) -> OpenedImage:
     # Two canvases and a copy in libwebp, Pillow's image, and a copy of it if it has alpha.
     a_pixel = 16 if body[12:16] == b"VP8 " else 20
     memory = a_pixel * width * height + 2 * len(body)
-    return OpenedImage(
-        width, height, memory, partial(_webp_raster, body, (width, height), reduction)
-    )
+    raster = partial(_webp_raster, body, (width, height), reduction)
+    return OpenedImage(width, height, width * height, memory, raster)
 
 
 def _webp_raster(body: bytes, size: tuple[int, int], reduction: Reduction) -> Raster:

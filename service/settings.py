@@ -291,7 +291,8 @@ class Settings(BaseSettings):
         16_000_000,
         ge=784,
         le=2**28,
-        description="maximum width times height of an image; more get 413",
+        description="maximum pixels decoded from an image: its width times its height, less for a "
+        "JPEG, which is reduced while it is decoded; more get 413",
     )
     max_request_pixels: int = Field(
         256_000_000,

@@ -1,6 +1,6 @@
 /** A prediction: the label large, a bar for each class, the pixels that the network saw, the time it took. */
 
-import { $, chance, duration, h, tell } from "./dom.js";
+import { $, chance, duration, h, percent, tell } from "./dom.js";
 
 export const MOST_BARS = 10; // of more classes the likeliest are shown
 const SMALL = 112; // pixels of the thumbnail's side; fewer are shown as squares
@@ -8,7 +8,8 @@ const STAGES = { decode: "decode", queue: "queue", infer: "model", way: "network
 const QUIET = 700; // milliseconds of no change until an answer is spoken
 
 export class Answer {
-	nothing = "Nothing drawn yet"; // said while there is no image
+	nothing = "Nothing drawn yet"; // shown while there is no image
+	threshold = null; // confidence from which the version that serves is sure of an answer
 	#bars = new Map(); // by the index and the label of the class: another version may name others
 	#speak;
 	#labels = [];
@@ -33,17 +34,33 @@ export class Answer {
 		if (this.#reading) this.show(this.#reading); // which came before them
 	}
 
-	empty() {
+	/** Whether an answer is shown. */
+	get isShown() {
+		return this.#reading !== null;
+	}
+
+	/** Whether the answer is marked as that of an earlier image. */
+	get isOld() {
+		return this.box.classList.contains("old");
+	}
+
+	/** Show that there is no answer, and why. */
+	empty(reason = this.nothing) {
 		this.#reading = null;
-		this.box.className = "card empty";
-		tell("answer", "");
-		tell("version", "");
-		tell("sure", this.nothing);
-		this.#speakLater("");
+		this.box.className = reason === this.nothing ? "card empty" : "card empty pending";
+		for (const id of ["answer", "version", "why", "old"]) tell(id, "");
+		tell("sure", reason);
+		this.#speakLater(reason === this.nothing ? "" : reason);
 		if (this.#labels.length > MOST_BARS) this.#place([]);
 		for (const bar of this.#bars.values()) bar.set(0);
 		tell("stages", "");
 		tell("stages-bar", "");
+	}
+
+	/** Mark the answer as that of an earlier image, and report what the present one waits for. */
+	markOld(reason) {
+		this.box.classList.add("old");
+		tell("old", `This answers an earlier image. ${reason}`);
 	}
 
 	show(reading) {
@@ -58,6 +75,8 @@ export class Answer {
 		const likeliest = [...shares].sort((a, b) => b.probability - a.probability);
 		const sure = uncertain ? doubt(likeliest) : `${chance(confidence)} sure`;
 		tell("sure", sure);
+		tell("why", uncertain ? this.#reasonOf(reading) : "");
+		tell("old", "");
 		this.#speakLater(uncertain ? sure : `Reads as ${label}, ${sure}`);
 		const shown = this.#labels.length > MOST_BARS || !probabilities ? likeliest.slice(0, MOST_BARS) : shares;
 		this.#place(shown);
@@ -104,6 +123,11 @@ export class Answer {
 		$("#stages").replaceChildren(...told.flat(), h("dt", "batch"), h("dd", `${batch}, ${company}`));
 	}
 
+	/** Why an answer counts as uncertain, however high its confidence looks. */
+	#reasonOf({ confidence, threshold = this.threshold }) {
+		return threshold == null ? "" : `${chance(confidence)} sure; this version counts as sure from ${percent(threshold)}.`;
+	}
+
 	#speakLater(text) {
 		clearTimeout(this.#speak);
 		this.#speak = setTimeout(() => tell("spoken", text), QUIET);
@@ -119,8 +143,7 @@ function sharesOf({ probabilities, top_k: top }, labels) {
 }
 
 function doubt([first, second]) {
-	const likely = second?.probability >= 0.05 ? [first, second] : [first];
-	return `Not sure: ${likely.map(({ label }) => label).join(" or ")}?`;
+	return second?.probability >= 0.05 ? `Not sure: ${first.label} or ${second.label}?` : `Not sure: probably ${first.label}`;
 }
 
 /** As large as there is room; it arrives: see views.css. */

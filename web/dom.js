@@ -62,7 +62,7 @@ export function table(caption, columns, rows) {
 	const head = h("tr", columns.map((column) => h("th", { scope: "col" }, column)));
 	const body = rows.map(([name, ...cells]) => h("tr", h("th", { scope: "row" }, name), cells.map((cell) => h("td", cell))));
 	const whole = h("table", h("caption", caption), h("thead", head), h("tbody", body));
-	return h("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": caption }, whole);
+	return h("div", { class: "scrolls", tabindex: "0", role: "group", "aria-label": caption }, whole);
 }
 
 /** Whether a key is pressed together with another one, and so means something else. */

@@ -4,15 +4,27 @@ import { $, chord, sentence, tell, typing } from "./dom.js";
 import { MOST_BARS } from "./answer.js";
 import { Camera } from "./camera.js";
 import { Pen } from "./pen.js";
-import { fileOf, lookOf } from "./png.js";
+import { Copy } from "./copy.js";
+import { fileOf, opened } from "./png.js";
 import { Reader } from "./reader.js";
+import { store, stored } from "./stored.js";
+import { Strip } from "./strip.js";
 
 const MANY = 20; // classes: of more, the service reports only the likeliest
+const SLOW = 1000; // milliseconds without a result after which an answer counts as that of an earlier image
+const READING = "Reading…";
+const WAITS = {
+	down: "The service does not answer; this image waits.",
+	offline: "This device is offline; this image waits.",
+	full: "The service is full; this image waits.",
+	locked: "The service needs an API key; this image waits.",
+};
 
 export class Draw {
 	#other = ""; // the version that is compared with
 	#brought = 0; // images
 	#draws = true; // or uploads
+	#slow = null; // timer until the shown answer is marked as old
 
 	constructor({ service, views, notice, pad, answer, models, correct }) {
 		Object.assign(this, { service, views, notice, pad, answer, models, correct });
@@ -20,13 +32,17 @@ export class Draw {
 			path: () => `v1/predict?debug=pixels${this.#top("&")}`,
 			show: (reading) => this.#show(reading),
 			fail: (error) => this.#unreadable(error),
+			progress: () => this.#progress(),
 		});
+		service.addEventListener("state", () => this.#progress());
 		this.otherReader = new Reader(service, pad, {
 			path: () => (this.#other ? models.path(this.#other, "predict") + this.#top("?") : null),
 			admin: true,
 			show: (reading) => answer.compare(reading),
 			fail: (error) => this.#notCompared(error),
 		});
+		this.strip = new Strip({ service, draw: this, path: () => this.reader.path() });
+		new Copy({ service, pad });
 		new Pen(pad, $("#cursor"), (text) => tell("spoken", text));
 		this.#tools();
 		this.#sources();
@@ -51,21 +67,33 @@ export class Draw {
 		$(this.#draws ? "#pad" : "#shown").focus({ preventScroll: true });
 	}
 
-	/** Lay an image on the pad, with its label and its look if they are known; it need not be one that the browser can show. */
-	async put(file, truth = null, look = null) {
+	/**
+	 * Lay an image on the pad, with its label and its look if they are known; it need not be one that the browser can show.
+	 *
+	 * `name` is that of a file on the user's disk.
+	 */
+	async put(file, truth = null, look = null, name = null) {
 		this.notice.hush();
 		const mine = ++this.#brought;
 		let content;
 		try {
 			content = new Blob([await file.arrayBuffer()], { type: file.type }); // on the disk it may change
-			look ??= await lookOf(content);
+			if (look === null) ({ look, file: content } = await opened(content));
 		} catch {
 			if (!content?.type.startsWith("image/"))
 				return this.notice.say(`${file.name || "This"} is not an image. Take a PNG, JPEG, WebP, GIF, BMP or TIFF file.`);
 		}
 		if (mine !== this.#brought) return;
 		this.views.go("draw");
-		this.pad.put(content, look, truth);
+		this.pad.put(content, look, truth, name);
+	}
+
+	/** Lay the first of the user's files on the pad; several are all read, in a strip. */
+	async #bring(files, { onDisk = true } = {}) {
+		this.strip.clear();
+		if (!files.length) return;
+		await this.put(files[0], null, null, onDisk ? files[0].name : null);
+		if (files.length > 1) await this.strip.read(files);
 	}
 
 	async random() {
@@ -87,25 +115,44 @@ export class Draw {
 		return this.models.labels.length > MANY ? `${separator}top_k=${MOST_BARS}` : "";
 	}
 
+	/** While the image has no result: report what it waits for, and mark the answer to an earlier one. */
+	#progress() {
+		const { answer, reader, service } = this;
+		if (!reader?.pending) return this.#settled();
+		const { kind, detail } = service.state;
+		const reason = WAITS[detail] ?? WAITS[kind] ?? (reader.refusal && `${sentence(reader.refusal)}.`);
+		if (!answer.isShown) answer.empty(reason ?? READING);
+		else if (reason || answer.isOld) answer.markOld(reason ?? READING);
+		else this.#slow ??= setTimeout(() => answer.isShown && answer.markOld(READING), SLOW);
+	}
+
+	#settled() {
+		clearTimeout(this.#slow);
+		this.#slow = null;
+	}
+
 	#show(reading) {
+		this.#settled();
 		this.correct.offer(reading);
 		if (reading === null) {
 			this.answer.empty();
 			this.answer.compare(null);
 		} else {
 			this.answer.show(reading);
+			this.#caption(reading.label);
 			this.models.serves(reading.version);
 		}
 	}
 
 	#unreadable(error) {
-		this.answer.empty();
-		this.correct.offer(null);
 		const blank = /\/blank-/.test(error.type);
+		this.#settled();
+		this.answer.empty(blank ? "Nothing to read yet" : "This image was not read");
+		this.answer.compare(null);
+		this.correct.offer(null);
 		// Another kind of model may serve, which does not take it.
 		if (/\/(version-replaced|bad-option)$/.test(error.type) || (blank && !this.models.draws)) this.models.list();
-		if (blank) tell("sure", "Nothing to read yet");
-		else this.fail(error);
+		if (!blank) this.fail(error);
 	}
 
 	#notCompared(error) {
@@ -121,7 +168,13 @@ export class Draw {
 		for (const deed of ["undo", "redo", "clear"]) $(`#${deed}`).onclick = () => pad[deed]();
 		$("#predict").onclick = () => this.reader.now();
 		$("#eraser").onclick = () => this.#erase(!pad.erasing);
-		$("#brush").oninput = ({ target }) => (pad.width = target.value / 100);
+		const brush = $("#brush");
+		brush.value = stored("brush") ?? brush.value;
+		pad.width = brush.value / 100;
+		brush.oninput = () => {
+			pad.width = brush.value / 100;
+			store("brush", brush.value);
+		};
 	}
 
 	#erase(erasing) {
@@ -133,27 +186,24 @@ export class Draw {
 	#sources() {
 		$("#random").onclick = () => this.random();
 		$("#file").onchange = ({ target }) => {
-			if (target.files[0]) this.put(target.files[0]);
+			this.#bring([...target.files]);
 			target.value = ""; // the same file can be chosen again
 		};
 		const camera = new Camera($("#camera"), (file) => this.put(file), (text) => this.notice.say(text));
 		$("#use-camera").onclick = () => camera.open();
 		$("#shown").onclick = () => $("#file").click();
 		addEventListener("paste", (event) => {
-			const file = [...event.clipboardData.files][0];
-			if (file && !typing(event.target)) this.put(file);
+			if (!typing(event.target)) this.#bring([...event.clipboardData.files], { onDisk: false });
 		});
 		addEventListener("dragover", (event) => {
 			event.preventDefault();
 			document.body.classList.add("dropping");
 		});
 		addEventListener("dragleave", ({ relatedTarget }) => relatedTarget ?? document.body.classList.remove("dropping"));
-		addEventListener("drop", async (event) => {
+		addEventListener("drop", (event) => {
 			event.preventDefault();
 			document.body.classList.remove("dropping");
-			const files = [...event.dataTransfer.files];
-			if (files.length) await this.put(files[0]);
-			if (files.length > 1) this.notice.say(`Only ${files[0].name} is shown: one image at a time.`);
+			this.#bring([...event.dataTransfer.files]);
 		});
 	}
 
@@ -188,8 +238,21 @@ export class Draw {
 		$("#undo").disabled = !canUndo;
 		$("#redo").disabled = !canRedo;
 		$("#invitation").hidden = !empty;
-		$("#truth").hidden = !image || (image.look && image.truth === null);
 		if (!this.#draws) $("#shown").replaceChildren(image?.look ?? "");
-		tell("truth", image?.look ? `labelled ${image.truth}` : "This browser cannot show it");
+		this.#caption();
+	}
+
+	/** Show what is known of the image on the sheet: its label, and whether it is `read`, the answer, null for none. */
+	#caption(read = null) {
+		const { image, isUntouchedImage } = this.pad;
+		const truth = image?.truth ?? null;
+		const isJudged = isUntouchedImage && truth !== null && read !== null;
+		const isMistake = isJudged && read !== truth;
+		let text = truth === null ? "" : `labelled ${truth}`;
+		if (isJudged) text += isMistake ? `, misclassified as ${read}` : ", classified correctly";
+		if (image?.look === null && read !== null) text = "No preview: this browser cannot show this format";
+		$("#truth").hidden = text === "";
+		$("#truth").classList.toggle("bad", isMistake);
+		tell("truth", text);
 	}
 }

@@ -42,9 +42,10 @@ export class Gallery {
 		};
 		return h(
 			"button",
-			{ "aria-label": told, title: `${told}, ${chance(confidence)} sure`, onclick },
+			{ type: "button", title: `${told}, ${chance(confidence)} sure`, onclick },
 			canvas(),
-			h("span.names", { "aria-hidden": "true" }, h("s", answer), ` ${label}`),
+			h("span.names", `labelled ${label}`),
+			h("span.names.bad", `read as ${answer}`),
 		);
 	}
 }

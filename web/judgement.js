@@ -33,7 +33,7 @@ function changedImages(images, show) {
 }
 
 function frame({ label, candidate, current, canvas, file }, show) {
-	const told = `labelled ${label}: ${current} before, ${candidate} now`;
+	const told = `${current} → ${candidate}, labelled ${label}`;
 	return h(
 		"button",
 		{ type: "button", "aria-label": told, title: told, onclick: () => show(file(), label, canvas()) },

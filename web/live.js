@@ -12,6 +12,7 @@ import { eventsOf } from "./sse.js";
 
 const KEPT = 60; // events, of half a minute
 const UNITS = { rate: " a second", p50: "", p99: "" }; // of the peaks, where their words have none
+const NUMBERS = ["rate", "p50", "p99", "queue", "errors", "provider", "live-version", "workers", "inflight", "watchers"];
 const AGAIN = 2000; // milliseconds until an ended stream is asked for again
 
 export class Live {
@@ -47,6 +48,7 @@ export class Live {
 		}
 		abort.abort(); // an event that could not be shown leaves it open
 		this.#abort = null;
+		this.#forget();
 		this.#again = setTimeout(() => this.#turn(), wait);
 	}
 
@@ -63,6 +65,7 @@ export class Live {
 		this.#dial("p99", p99, duration);
 		tell("queue", count(queue));
 		tell("queue-limit", `of ${count(limit)} images that may wait`);
+		$("#queue-bar").classList.remove("unknown");
 		$("#queue-bar .fill").style.transform = `scaleX(${Math.min(1, queue / limit)})`;
 		this.#errors(pulse);
 		this.#batches(pulse);
@@ -71,6 +74,15 @@ export class Live {
 		for (const id of ["workers", "inflight", "watchers"]) tell(id, pulse[id]);
 		showReplicas(pulse);
 		if (pulse.draining) tell("live-state", "The service is stopping.");
+	}
+
+	/** Show that nothing is known: numbers of a stream that has ended are not those of now. */
+	#forget() {
+		for (const id of NUMBERS) tell(id, "–");
+		for (const id of ["queue-limit", "errors-kinds", "calls"]) tell(id, "");
+		$("#errors").classList.remove("bad");
+		$("#queue-bar").classList.add("unknown");
+		$("#batches").replaceChildren();
 	}
 
 	#dial(name, value, inWords) {

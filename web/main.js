@@ -18,15 +18,17 @@ import { Review } from "./review.js";
 import { Salvo } from "./salvo.js";
 import { Samples } from "./samples.js";
 import { Service } from "./service.js";
+import { keepDrawing, store, stored } from "./stored.js";
 import { Training } from "./training.js";
 import { Views } from "./views.js";
 
-const BADGES = { down: "not reachable", "not-ready": "not ready", full: "full", locked: "needs a key" };
+const BADGES = { down: "not reachable", offline: "offline", "not-ready": "not ready", full: "full", locked: "needs a key" };
 
 const service = new Service();
 const notice = new Notice($("#notice"), service);
 const views = new Views(["draw", "gallery", "models", "training", "live"]);
 const pad = new Pad($("#pad"));
+const restoreDrawing = keepDrawing(pad);
 const answer = new Answer();
 const features = new Features({ service });
 const admin = new Admin({ service, views });
@@ -43,24 +45,29 @@ new Live({ service, views });
 new Salvo({ service, models });
 
 function badge() {
-	const { kind } = service.state;
+	const { kind, detail } = service.state;
 	$("#badge").className = `badge ${kind}`;
-	tell("badge-text", BADGES[kind] ?? (models.served ? `${models.name}, version ${models.served}` : "connecting"));
+	tell("badge-text", BADGES[detail] ?? BADGES[kind] ?? (models.served ? `${models.name}, version ${models.served}` : "connecting"));
 }
 
 models.addEventListener("listed", () => {
 	adapt(models);
+	views.title();
 	answer.labels = models.labels;
+	answer.threshold = models.card.acceptance?.threshold ?? null;
 	draw.adapt();
 	tell("misreader", `version ${models.served}`);
 	badge();
 });
+models.addEventListener("listed", () => restoreDrawing(models), { once: true });
 service.addEventListener("state", badge);
 
+const { style } = document.documentElement;
+style.colorScheme = stored("theme") ?? "";
 $("#theme").onclick = () => {
-	const { style } = document.documentElement;
-	const asked = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-	style.colorScheme = (style.colorScheme || asked) === "dark" ? "light" : "dark";
+	const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+	style.colorScheme = (style.colorScheme || preferred) === "dark" ? "light" : "dark";
+	store("theme", style.colorScheme);
 	pad.redraw();
 };
 

@@ -4,7 +4,7 @@
  * "listed" is dispatched whenever the list is there anew.
  */
 
-import { $, h, percent, tell } from "./dom.js";
+import { $, count, h, percent, tell } from "./dom.js";
 import { cardOf } from "./card.js";
 import { Unreachable } from "./service.js";
 import { relation } from "./verdict.js";
@@ -12,12 +12,13 @@ import { relation } from "./verdict.js";
 const WORSE = "/problems/version-is-worse";
 const METRICS = "training_metrics.json";
 const FRESH = 5000; // milliseconds between two looks while one of these views is shown
-const FOLLOWS = ["models", "training"];
+const FOLLOWS = ["draw", "models", "training"];
 
 export class Models extends EventTarget {
 	name = null;
 	served = null; // the version
 	card = null; // its own
+	failed = null; // the last switch, if it failed: {version, reason, at}
 	#listing = Promise.resolve(); // one after another: what was asked first must not come last
 	#listed = "";
 	#articles = new Map(); // of each version, whose details one may have opened
@@ -71,45 +72,57 @@ export class Models extends EventTarget {
 		if (version !== this.served) this.list();
 	}
 
-	list() {
-		return (this.#listing = this.#listing.then(() => this.#list()));
+	/** Read the list anew; `quietly`: an error is not shown, for the list is read again soon. */
+	list({ quietly = false } = {}) {
+		return (this.#listing = this.#listing.then(() => this.#list(quietly)));
 	}
 
-	async #list() {
+	async #list(quietly) {
 		try {
 			const { models } = await this.service.json("v1/models");
 			this.name = models[0].name;
-			const detail = await this.service.json(`v1/models/${this.name}`);
+			const [detail, { last_swap: swap }] = await Promise.all([this.service.json(`v1/models/${this.name}`), this.service.json("v1/status")]);
 			this.served = detail.version;
 			this.card = detail.card;
+			this.failed = swap?.reason ? swap : null;
 			this.#show(detail);
 		} catch (error) {
-			if (error instanceof Unreachable || this.service.state.kind === "locked") return; // "back" will come
+			if (quietly || error instanceof Unreachable || this.service.state.kind === "locked") return; // "back" will come
 			this.notice.say(`The list of models is not there: ${error.message}.`);
 		}
 	}
 
 	#keepFresh() {
-		if (FOLLOWS.includes(this.views.shown) && !document.hidden && this.service.state.kind === "up") this.list();
+		if (FOLLOWS.includes(this.views.shown) && !document.hidden && this.service.state.kind === "up") this.list({ quietly: true });
 	}
 
-	#show({ versions, count }) {
-		const listed = JSON.stringify(versions);
+	#show({ versions, count: all }) {
+		const listed = JSON.stringify([versions, this.failed?.version, this.failed?.reason]);
 		if (listed !== this.#listed) {
 			this.#listed = listed;
 			const held = document.activeElement;
 			const article = held.closest("article");
 			// A number may come again, and what was broken may be mended.
 			this.#articles = new Map(versions.map((each) => [each.version + each.created, this.#article(each)]));
-			const more = count > versions.length ? [h("p.quiet", `and ${count - versions.length} older ones`)] : [];
+			const more = all > versions.length ? [h("p.quiet", `and ${all - versions.length} older ones`)] : [];
 			$("#versions").replaceChildren(...this.#articles.values(), ...more);
 			if (article) (held.isConnected ? held : $("summary", article))?.focus({ preventScroll: true });
 			this.#offerOthers(versions);
+			this.#showFailed();
 		}
 		this.dispatchEvent(new Event("listed"));
 	}
 
-	#article({ version, current, loaded, created, accuracy, verdict, compared_with: parent, broken }) {
+	/** A switch that failed, also one that another client or the store's `current` asked for. */
+	#showFailed() {
+		$("#failed-switch").hidden = this.failed === null;
+		if (this.failed === null) return;
+		const { version, reason, at } = this.failed;
+		const what = version === null ? "The store's current version" : `Version ${version}`;
+		tell("failed-switch", `${what} could not be activated (${dateAndTime(at)}): ${reason}. Version ${this.served} still serves.`);
+	}
+
+	#article({ version, current, loaded, created, accuracy, data_set: data, test_images: images, verdict, compared_with: parent, broken }) {
 		let article = this.#articles.get(version + created);
 		if (!article) {
 			article = h("article", { class: "card", "data-version": version, "aria-label": `Version ${version}` }, h("div.summary"));
@@ -117,15 +130,16 @@ export class Models extends EventTarget {
 		}
 		const serves = loaded === "serves";
 		const judged = verdict && h("span", { class: `chip ${verdict}` }, relation(verdict, parent));
-		const chips = [serves && "serves", current && !serves && "current in the store", loaded && !serves && loaded, broken && "broken"];
+		const failed = this.failed?.version === version ? this.failed.reason : null;
+		const chips = [serves && "serves", current && !serves && "current in the store", loaded && !serves && loaded, broken && "broken", failed && "failed"];
 		const activate = () => this.#switch(this.path(version, "activate"));
 		article.classList.toggle("serves", serves);
 		$(".summary", article).replaceChildren(
 			h("h2", `Version ${version}`),
 			...chips.filter(Boolean).map((chip) => h("span", { class: `chip ${chip}` }, chip)),
 			judged || "",
-			h("p.accuracy", accuracy == null ? [] : [percent(accuracy, 2), h("span.quiet", " of the test set")]),
-			h("p.quiet.when", broken ?? new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })),
+			h("p.accuracy", accuracy == null ? [] : [percent(accuracy, 2), h("span.quiet", images == null ? " of the test set" : ` of ${count(images)} test images (${data})`)]),
+			h("p.quiet.when", broken ?? failed ?? dateAndTime(created)),
 			serves || broken ? "" : h("button", { onclick: activate, "aria-label": `Activate version ${version}` }, "Activate"),
 		);
 		return article;
@@ -156,7 +170,8 @@ export class Models extends EventTarget {
 		const chosen = select.value;
 		const others = versions.filter(({ loaded, broken }) => loaded !== "serves" && !broken);
 		const options = others.map(({ version, loaded }) => h("option", { value: version }, `version ${version}${loaded ? "" : ", not loaded"}`));
-		select.options[0].textContent = others.length ? "off" : "no other version";
+		const unreadable = versions.some(({ broken }) => broken);
+		select.options[0].textContent = others.length ? "off" : unreadable ? "no other version can be read" : "no other version";
 		select.replaceChildren(select.options[0], ...options);
 		select.disabled = !others.length;
 		select.value = others.some(({ version }) => version === chosen) ? chosen : "";
@@ -187,3 +202,5 @@ export class Models extends EventTarget {
 		dialog.showModal();
 	}
 }
+
+const dateAndTime = (time) => new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });

@@ -27,8 +27,9 @@ export class Notice {
 		clearInterval(this.#counting);
 		const { kind, detail, until } = this.service.state;
 		const close = h("button", { onclick: () => this.hush() }, "Close");
-		if (kind === "down")
-			this.#put("bad", "The service does not answer. It is tried again all the time; your image is kept.");
+		if (kind === "down" && detail === "offline")
+			this.#put("bad", "This device is offline. Your image is kept and read when the connection is back.");
+		else if (kind === "down") this.#put("bad", "The service does not answer. The page keeps trying; your image is kept.");
 		else if (kind === "not-ready") this.#put("bad", `The service is not ready: ${detail}. The page goes on when it is.`);
 		else if (kind === "full") this.#count(until);
 		else if (kind === "locked") this.#ask();
@@ -43,9 +44,9 @@ export class Notice {
 
 	#count(until) {
 		const left = h("span", { "aria-hidden": "true" }); // or each second would be spoken
-		const count = () => (left.textContent = `, in ${Math.max(0, Math.ceil((until - Date.now()) / 1e3))} s.`);
+		const count = () => (left.textContent = ` The page tries again in ${Math.max(0, Math.ceil((until - Date.now()) / 1e3))} s.`);
 		count();
-		this.#put("wait", h("p", "The service is full. It is asked again when it said", left));
+		this.#put("wait", h("p", "The service is full.", left));
 		this.#counting = setInterval(count, 500);
 	}
 

@@ -52,6 +52,22 @@ export class Pad extends EventTarget {
 		return this.ground?.kind === "image" ? this.ground : null;
 	}
 
+	/** Whether an image lies on the sheet and nobody drew on it. */
+	get isUntouchedImage() {
+		return this.image !== null && this.#marks.at(-1) === this.image && !this.#stroke;
+	}
+
+	/** The strokes on the sheet, over an image if there is one. */
+	get strokes() {
+		return this.#seen.filter((mark) => !hides(mark));
+	}
+
+	/** Draw strokes that `strokes` returned. */
+	add(strokes) {
+		for (const stroke of strokes) this.#add(stroke);
+		this.#drawn();
+	}
+
 	undo() {
 		this.lift();
 		this.#shift(this.#marks, this.#undone);
@@ -75,10 +91,13 @@ export class Pad extends EventTarget {
 		this.#drawn();
 	}
 
-	/** Lay an image on the sheet: its file, and how it looks (null: this browser cannot show it). */
-	put(file, look, truth = null) {
+	/**
+	 * Lay an image on the sheet: its file, how it looks (null: this browser cannot show it), its label, and the
+	 * file's name on the user's disk (null: it has none).
+	 */
+	put(file, look, truth = null, name = null) {
 		this.lift();
-		this.#put({ kind: "image", file, look, truth, dark: look !== null && isDark(look) });
+		this.#put({ kind: "image", file, look, truth, name, dark: look !== null && isDark(look) });
 	}
 
 	/** Put the pen down; `pressure` 0 to 1, 0.5 is a mouse's. */
@@ -112,7 +131,7 @@ export class Pad extends EventTarget {
 	/** What is to be read, as a file. */
 	get file() {
 		const image = this.image;
-		if (image && this.#marks.at(-1) === image && !this.#stroke) return image.file;
+		if (this.isUntouchedImage) return image.file;
 		const [canvas, sheet] = blank(SENT);
 		sheet.drawImage(this.canvas, 0, 0, SENT, SENT);
 		if (!image) {

@@ -13,13 +13,41 @@ export function fileOf(url) {
 	return new Blob([bytes], { type: head.slice("data:".length).split(";")[0] });
 }
 
-/** What is in an image file, no larger than the pad shows it: photos take 50 MB. */
-export async function lookOf(file) {
+const SHOWN = 720; // pixels of the longer side, as the pad shows an image
+const SENT = 2048; // pixels of the longer side of a photo that is scaled down: no model needs more
+const LARGE = 6e6; // pixels from which an image is scaled down before it is sent
+
+/**
+ * An image file as it is sent, and how it looks on the pad.
+ *
+ * A large photo is scaled down: it would take long to send, and may be larger than the service accepts.
+ * The canvas is upright, as EXIF says, and so is the new file.
+ */
+export async function opened(file) {
 	const bitmap = await createImageBitmap(file);
-	const scale = Math.min(1, 720 / Math.max(bitmap.width, bitmap.height));
-	const [canvas, sheet] = blank(Math.ceil(bitmap.width * scale), Math.ceil(bitmap.height * scale));
-	sheet.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+	const look = scaled(bitmap, SHOWN);
+	const isLarge = bitmap.width * bitmap.height > LARGE;
+	const sent = isLarge ? fileOf(scaled(bitmap, SENT).toDataURL(file.type === "image/jpeg" ? file.type : "image/png")) : file;
 	bitmap.close();
+	return { look, file: sent };
+}
+
+/** A data URL with the file. */
+export function urlOf(file) {
+	return new Promise((resolve, reject) => {
+		const reader = new FileReader();
+		reader.onload = () => resolve(reader.result);
+		reader.onerror = () => reject(reader.error);
+		reader.readAsDataURL(file);
+	});
+}
+
+/** A canvas with the bitmap, whose longer side has at most so many pixels. */
+function scaled(bitmap, most) {
+	const scale = Math.min(1, most / Math.max(bitmap.width, bitmap.height));
+	const [canvas, sheet] = blank(Math.ceil(bitmap.width * scale), Math.ceil(bitmap.height * scale));
+	sheet.imageSmoothingQuality = "high";
+	sheet.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
 	return canvas;
 }
 

@@ -16,13 +16,23 @@ export class Reader {
 	#revision = 0; // of the pad, that was sent last
 	#timer;
 	#earliest = 0; // when the next one may be sent that has time, on performance.now()
+	#settled = 0; // revision of the pad that was answered or failed last
+	refusal = null; // message of the service that made the image wait
 
-	/** `path()` names the route, null for none; `show` is given each reading, null for an empty sheet. */
-	constructor(service, pad, { path, admin = false, show, fail }) {
-		Object.assign(this, { service, pad, path, admin, show, fail });
+	/**
+	 * `path()` names the route, null for none; `show` is given each reading, null for an empty sheet;
+	 * `progress` is called whenever `pending` or `refusal` may have changed.
+	 */
+	constructor(service, pad, { path, admin = false, show, fail, progress = () => {} }) {
+		Object.assign(this, { service, pad, path, admin, show, fail, progress });
 		pad.addEventListener("change", () => this.#want("soon"));
 		pad.addEventListener("rest", () => pad.revision === this.#revision || this.now());
 		service.addEventListener("back", () => this.now());
+	}
+
+	/** Whether the image on the pad has neither an answer nor a final error yet. */
+	get pending() {
+		return !this.pad.empty && this.pad.revision !== this.#settled && (this.#busy || this.#wanted !== null);
 	}
 
 	/** Have it read at once, or as soon as the answer under way is there. */
@@ -36,6 +46,11 @@ export class Reader {
 	}
 
 	#go() {
+		this.#send();
+		this.progress();
+	}
+
+	#send() {
 		clearTimeout(this.#timer);
 		if (this.#busy || this.#wanted === null) return;
 		if (this.pad.empty || this.path() === null) {
@@ -55,21 +70,29 @@ export class Reader {
 			const revision = (this.#revision = this.pad.revision);
 			this.#earliest = performance.now() + WHILE_DRAWING;
 			const reading = await this.service.read(this.pad.file, path, this.admin);
-			if (isAskedFor()) this.show({ ...reading, revision });
+			this.refusal = null;
+			if (isAskedFor()) this.#settle(revision, () => this.show({ ...reading, revision }));
 		} catch (error) {
-			this.#failed(error, isAskedFor());
+			this.#failed(error, isAskedFor() ? this.#revision : null);
 		} finally {
 			this.#busy = false;
 		}
 		this.#go();
 	}
 
-	#failed(error, isAskedFor) {
+	/** `revision` is that of the image if it is still on the pad, else null. */
+	#failed(error, revision) {
 		if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
 		if (!this.service.mayBeAsked) this.#wanted = "now";
 		else if (error.wait) {
 			this.#wanted = "soon";
 			this.#earliest = performance.now() + error.wait * 1e3;
-		} else if (isAskedFor) this.fail(error);
+			this.refusal = error.message;
+		} else if (revision !== null) this.#settle(revision, () => this.fail(error));
+	}
+
+	#settle(revision, report) {
+		this.#settled = revision;
+		report();
 	}
 }

@@ -2,7 +2,7 @@
  * The service, asked over HTTP; and how it is.
  *
  *   up          answers
- *   down        does not answer at all
+ *   down        does not answer at all; `detail` is "offline" if this device has no network
  *   not-ready   answers that it is not: it stops, or its model no longer answers
  *   full        has no room; it said for how long to wait
  *   locked      asks for an API key
@@ -75,6 +75,7 @@ export class Service extends EventTarget {
 	/** Look whether it is ready, from now on, as long as somebody sees the page. */
 	watch() {
 		document.addEventListener("visibilitychange", () => this.#look());
+		addEventListener("online", () => this.#look());
 		this.#look();
 	}
 
@@ -89,7 +90,7 @@ export class Service extends EventTarget {
 			return await underWay;
 		} catch {
 			if (signal?.reason?.name === "AbortError") throw signal.reason; // nobody waits for it any more
-			this.#become({ kind: "down" });
+			this.#isDown();
 			throw new Unreachable("the service does not answer");
 		}
 	}
@@ -109,6 +110,11 @@ export class Service extends EventTarget {
 		this.#full = setTimeout(() => this.state.kind === "full" && this.#become({ kind: "up" }), wait);
 	}
 
+	/** Down, by the service's fault or because the device is offline. */
+	#isDown() {
+		this.#become({ kind: "down", detail: navigator.onLine ? undefined : "offline" });
+	}
+
 	async #look() {
 		clearTimeout(this.#timer);
 		if (document.hidden) return;
@@ -117,7 +123,7 @@ export class Service extends EventTarget {
 			if (!response.ok) this.#become({ kind: "not-ready", detail: (await problemOf(response)).detail });
 			else if (["down", "not-ready"].includes(this.state.kind)) this.#become({ kind: "up" });
 		} catch {
-			this.#become({ kind: "down" });
+			this.#isDown();
 		}
 		this.#lookLater();
 	}

@@ -27,7 +27,13 @@ export class Views extends EventTarget {
 		this.#show();
 	}
 
+	/** Name the document after the view, for tabs, bookmarks and screen readers. */
+	title() {
+		document.title = `${$(`nav a[href="#${this.shown}"]`).textContent} · digitserve`;
+	}
+
 	#show() {
+		this.title();
 		const opens = $(`#${this.shown}`).hidden;
 		for (const name of this.names) {
 			$(`#${name}`).hidden = name !== this.shown;

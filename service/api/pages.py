@@ -41,6 +41,17 @@ DIGEST = 16  # hexadecimal digits
 ADDRESSED = re.compile(rf"([0-9a-f]{{{DIGEST}}})/(.+)")
 FRESH = {"cache-control": "no-cache"}  # browsers keep it, and revalidate it each time
 FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
+# Swagger UI is dark if its document has this class: as chosen on the page, or as the system is.
+DOCS_THEME = """<script>
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function apply() {
+  const theme = localStorage.getItem("theme") || (dark.matches ? "dark" : "light");
+  document.documentElement.classList.toggle("dark-mode", theme === "dark");
+}
+dark.addEventListener("change", apply);
+apply();
+</script>
+</head>"""
 
 
 class _Files(StaticFiles):
@@ -103,7 +114,8 @@ def _add_page_and_docs(app: FastAPI, files: _Files) -> None:
         swagger_favicon_url=f"{STATIC}/favicon.png",
     )
     # Swagger UI writes styles into its elements as it goes, and its images are in its scripts.
-    content, headers = bytes(docs.body), page_headers(bytes(docs.body), inline_styles=True)
+    content = bytes(docs.body).replace(b"</head>", DOCS_THEME.encode(), 1)
+    headers = page_headers(content, inline_styles=True)
 
     @app.get("/", include_in_schema=False)
     def _page(request: Request) -> Response:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from contract.card import Gate, ModelCard
+from contract.card import DataFacts, Gate, ModelCard
 from contract.errors import BrokenVersion, NoVersion, StoreError
 from contract.store import Stamp, Store
 from service.errors import Problem
@@ -41,6 +41,7 @@ class VersionSummary(NamedTuple):
     current: bool
     created: datetime | None = None
     accuracy: float | None = None  # on the test set, 0..1; None: unknown
+    data_set: DataFacts | None = None  # that it was measured on; None: unknown
     gate: Gate | None = None
     broken: str | None = None  # why the card cannot be read
 
@@ -49,7 +50,7 @@ class StoreReader:
     def __init__(self, store: Store, reads: StoreReads) -> None:
         self._store = store
         self._reads = reads
-        self._known: dict[int, tuple[Stamp, datetime, float | None, Gate | None]] = {}
+        self._known: dict[int, tuple[Stamp, VersionSummary]] = {}
 
     async def numbers(self) -> list[int]:
         """Of all versions, newest first. A Problem, here and below, if the store is unreadable."""
@@ -98,22 +99,28 @@ class StoreReader:
 
     def _listed(self, number: int, current: bool) -> VersionSummary:
         try:
-            return VersionSummary(number, current, *self._facts(number))
+            return self._summary(number)._replace(current=current)
         except BrokenVersion as error:
             return VersionSummary(number, current, broken=without_paths(error, self._store))
 
-    def _facts(self, number: int) -> tuple[datetime, float | None, Gate | None]:
-        """When a version was made, its accuracy, and how it was judged."""
+    def _summary(self, number: int) -> VersionSummary:
+        """Kept until its card changes; `current` is not filled in."""
         stamp = self._store.stamp(number)
         known = self._known.get(number)
         if known is not None and known[0] == stamp:
-            return known[1:]
+            return known[1]
         card = self._store.card(number)
-        created = card.created
-        accuracy = card.evaluation.accuracy if card.evaluation else None
+        summary = VersionSummary(
+            number,
+            current=False,
+            created=card.created,
+            accuracy=card.evaluation.accuracy if card.evaluation else None,
+            data_set=card.data_set,
+            gate=card.gate,
+        )
         if stamp is not None:
-            self._known[number] = stamp, created, accuracy, card.gate
-        return created, accuracy, card.gate
+            self._known[number] = stamp, summary
+        return summary
 
     def _file(self, number: int, name: str) -> tuple[bytes, str]:
         card = self._store.card(number)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from preprocessing.decoder import SIGNATURES, NotAnImage, TooManyPixels, identify, small_png
+from preprocessing.digits.normalize import normalize_digit
 from service.api.v1.bodies import ImageFile
 from service.api.v1.images import prepared
 from tests.preprocessing import files
@@ -113,6 +114,30 @@ def test_too_many_pixels_are_rejected_from_the_header_alone(kind: str) -> None:
     side = 16_000 if kind == "WEBP" else 30_000  # 14 bits
     with soon(0.01), pytest.raises(TooManyPixels, match=f"{side} x {side} pixels, more than the 1"):
         identify(of_size(kind, side, side), max_pixels=LIMIT)
+
+
+def test_a_photo_of_25_megapixels_is_decoded_within_the_limit_if_it_is_a_jpeg() -> None:
+    """It is reduced while it is decoded, so fewer pixels are decoded than it has."""
+    side = 5000
+    sheet = np.kron(seven(side=side // 8), np.ones((8, 8), np.uint8))
+    opened = identify(encoded(sheet, "JPEG"), max_pixels=LIMIT)
+    assert (opened.width, opened.height) == (side, side)
+    assert opened.pixels < side * side / 30
+    assert opened.memory < 10 * 2**20
+    small = normalize_digit(SEVEN).astype(int)
+    assert np.abs(normalize_digit(opened.raster()) - small).mean() < 5
+    for kind in ("PNG", "BMP", "TIFF"):
+        with pytest.raises(TooManyPixels, match="5000 x 5000 pixels"):
+            identify(of_size(kind, side, side), max_pixels=LIMIT)
+
+
+def test_every_scan_of_a_jpeg_counts_towards_the_limit() -> None:
+    """A progressive one takes as many times longer to decode as it has scans."""
+    opened = identify(encoded(COLOUR, "JPEG", progressive=True), max_pixels=LIMIT)
+    large = of_size("JPEG", 5000, 5000) + b"\xff\xda" * 31
+    assert opened.pixels == 64 * 64
+    with pytest.raises(TooManyPixels, match="5000 x 5000 pixels"):
+        identify(large, max_pixels=LIMIT)
 
 
 @pytest.mark.parametrize("kind", KINDS)

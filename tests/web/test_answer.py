@@ -77,6 +77,9 @@ def test_an_uncertain_prediction_is_marked(page: Page, service: Service, tmp_pat
     path.write_bytes(doubtful(service))
     page.get_by_label("Upload").set_input_files(path)
     expect(page.locator("#sure")).to_contain_text("Not sure")
+    expect(page.locator("#why")).to_contain_text(
+        re.compile(r"^[\d.]+ % sure; this version counts as sure from [\d.]+ %\.$")
+    )
     expect(page.locator("#result")).to_have_class(UNSURE)
     page.get_by_role("button", name="Clear").click()
     expect(page.locator("#result")).not_to_have_class(UNSURE)

@@ -124,8 +124,8 @@ def test_the_thumbnail_is_what_the_network_sees(page: Page) -> None:
 def test_a_test_image_can_be_chosen(page: Page) -> None:
     sample = page.get_by_role("button", name="labelled blue").first
     sample.click()
-    expect(page.locator("#truth")).to_have_text("labelled blue")
     expect_answer(page, "blue")
+    expect(page.locator("#truth")).to_have_text("labelled blue, classified correctly")
 
 
 def test_a_random_test_image_is_predicted(page: Page) -> None:
@@ -137,11 +137,10 @@ def test_a_random_test_image_is_predicted(page: Page) -> None:
 def test_a_misclassified_image_opens_with_its_label(page: Page) -> None:
     page.locator('nav a[href="#gallery"]').click()
     mistake = page.locator("#mistakes button").first
-    name = mistake.get_attribute("aria-label") or ""
-    ((label, read),) = re.findall(r"labelled (\w+), read as (\w+)", name)
+    ((label, read),) = re.findall(r"labelled (\w+)\s+read as (\w+)", mistake.inner_text())
     mistake.click()
-    expect(page.locator("#truth")).to_have_text(f"labelled {label}")
     expect_answer(page, read)
+    expect(page.locator("#truth")).to_have_text(f"labelled {label}, misclassified as {read}")
 
 
 @pytest.mark.parametrize("serving", [MANY_LABELS])

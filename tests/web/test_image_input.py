@@ -1,12 +1,15 @@
 """Image input: a file, the clipboard, drag and drop, the camera, a random test digit."""
 
 from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from tests.support.pictures import SEVEN
+from tests.support.pictures import SEVEN, encoded
 from tests.support.running import Service
 from tests.web.chromium import launched
 from tests.web.guard import Guard
@@ -20,6 +23,8 @@ COPY = """async (base64) => {
   const image = new Blob([bytes], { type: "image/png" });
   await navigator.clipboard.write([new ClipboardItem({ "image/png": image })]);
 }"""
+ONE = encoded(np.pad(np.zeros((120, 10), np.uint8), ((40, 40), (95, 95)), constant_values=255))
+ORIENTATION, ROTATED = 0x0112, 6  # an EXIF tag; its value for "rotate by 90 degrees clockwise"
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 
 
@@ -66,12 +71,41 @@ def test_a_dropped_image_is_predicted(page: Page, seven: Path) -> None:
     expect_answer(page, "7")
 
 
-def test_of_several_dropped_images_the_first_is_predicted_and_the_rest_is_reported(
-    page: Page, seven: Path
-) -> None:
-    drop(page, seven, seven)
+def test_several_dropped_files_are_all_read_in_a_strip(page: Page, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("seven.png", "letter.txt", "one.png")]
+    paths[0].write_bytes(SEVEN)
+    paths[1].write_text("Dear digit")
+    paths[2].write_bytes(ONE)
+    drop(page, *paths)
     expect_answer(page, "7")
-    expect(page.locator("#notice")).to_contain_text("Only seven.png is shown")
+    expect(page.locator("#strip-state")).to_contain_text("3 images read")
+    strip = page.get_by_role("group", name="Answers to the images")
+    shown = [button.inner_text().split("\n") for button in strip.get_by_role("button").all()]
+    assert [(lines[-1], lines[0]) for lines in shown] == [
+        ("seven.png", "7"), ("letter.txt", "not read"), ("one.png", "1")
+    ]  # fmt: skip
+    strip.get_by_role("button", name="one.png").click()
+    expect_answer(page, "1")
+    page.get_by_role("button", name="Clear").click()
+    expect(strip).to_be_hidden()
+
+
+def test_a_photo_of_25_megapixels_is_scaled_down_upright_before_it_is_sent(
+    page: Page, tmp_path: Path
+) -> None:
+    """It is larger than the service accepts as a PNG, and stored on its side as phones do."""
+    path = tmp_path / "photo.jpg"
+    sheet = Image.open(BytesIO(SEVEN)).resize((5000, 5000)).rotate(90)
+    exif = Image.Exif()
+    exif[ORIENTATION] = ROTATED
+    sheet.save(path, exif=exif)
+    with page.expect_request("**/v1/predict*") as sent:
+        page.get_by_label("Upload").set_input_files(path)
+    expect_answer(page, "7")
+    photo = Image.open(BytesIO(sent.value.post_data_buffer or b""))
+    assert photo.format == "JPEG"
+    assert photo.size == (2048, 2048)
+    assert ORIENTATION not in photo.getexif()
 
 
 def test_an_image_dropped_on_another_view_is_predicted_in_draw(page: Page, seven: Path) -> None:
@@ -171,6 +205,8 @@ def test_the_error_of_the_service_about_an_image_is_shown(
         detail = client.post("/v1/predict", content=SEVEN[:100]).json()["detail"]
     page.get_by_label("Upload").set_input_files(path)
     expect(page.locator("#notice")).to_contain_text(detail, ignore_case=True)
+    expect(page.locator("#sure")).to_have_text("This image was not read")
+    expect(page.locator("#truth")).to_be_hidden()  # the image is damaged, whatever the browser
 
 
 def test_a_notice_disappears_with_the_next_action(page: Page, seven: Path, tmp_path: Path) -> None:

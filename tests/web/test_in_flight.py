@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Request, Route, expect
 from tests.web.eventually import eventually
 from tests.web.guard import Guard
 from tests.web.pad import answer, draw, expect_answer
-from tests.web.shapes import DIGITS
+from tests.web.shapes import DIGITS, lines
 
 PREDICT = "**/v1/predict*"
 
@@ -95,3 +95,26 @@ def test_drawing_sends_many_requests_one_at_a_time(page: Page) -> None:
     expect_answer(page, "3")
     assert len(under_way) > 8
     assert set(under_way) == {0, 1}
+
+
+def test_an_image_without_an_answer_yet_is_reported_as_being_read(page: Page) -> None:
+    state = page.locator("#sure")
+    expect(state).to_have_text("Nothing drawn yet")
+    with holding(page) as held:
+        draw(page, DIGITS[7])
+        expect(state).to_have_text("Reading…")
+        held.let_go()
+    expect_answer(page, "7")
+    expect(state).to_contain_text("sure")
+
+
+def test_an_answer_is_marked_as_old_while_the_next_one_is_late(page: Page) -> None:
+    draw(page, DIGITS[1])
+    expect_answer(page, "1")
+    old = page.locator("#old")
+    with holding(page) as held:
+        draw(page, [lines((0.2, 0.9), (0.8, 0.9))])
+        expect(old).to_contain_text("an earlier image. Reading…")
+        expect_answer(page, "1")
+        held.let_go()
+        expect(old).to_be_hidden()

@@ -15,8 +15,8 @@ from contract.store import Store
 from tests.support.pictures import SEVEN
 from tests.support.running import Service
 from tests.web.guard import Guard
-from tests.web.pad import draw, expect_answer
-from tests.web.shapes import DIGITS
+from tests.web.pad import answer, draw, expect_answer
+from tests.web.shapes import DIGITS, lines
 from tests.web.visit import visiting
 
 AWAY = r"net::ERR_(CONNECTION|EMPTY|INCOMPLETE|SOCKET|NETWORK|CONTENT_LENGTH)"
@@ -83,10 +83,47 @@ def test_a_drawing_made_during_an_outage_is_predicted_afterwards(
         service.exit_code()
         expect(notice(page)).to_contain_text("does not answer")
         draw(page, DIGITS[7])
-        expect(notice(page)).to_contain_text("does not answer")
+        expect(page.locator("#sure")).to_have_text("The service does not answer; this image waits.")
         with again(models, service):
             expect_answer(page, "7")
             expect(notice(page)).to_be_empty()
+
+
+def test_an_answer_is_marked_as_old_if_the_service_is_down_when_the_drawing_changes(
+    browser: Browser, models: Path
+) -> None:
+    with (
+        Service.started(models) as service,
+        visiting(browser, service.url) as (page, guard),
+    ):
+        guard.allow(AWAY)
+        draw(page, DIGITS[7])
+        expect_answer(page, "7")
+        service.process.kill()
+        service.exit_code()
+        expect(notice(page)).to_contain_text("does not answer")
+        old = page.locator("#old")
+        expect(old).to_be_hidden()  # it still answers what is on the pad
+        draw(page, [lines((0.2, 0.9), (0.8, 0.9))])
+        expect(old).to_contain_text("an earlier image. The service does not answer")
+        with again(models, service):
+            expect(old).to_be_hidden()
+            expect(answer(page)).not_to_be_empty()
+
+
+def test_an_offline_device_is_distinguished_from_a_service_that_does_not_answer(
+    browser: Browser, service: Service
+) -> None:
+    with visiting(browser, service.url) as (page, guard):
+        guard.allow("net::ERR_INTERNET_DISCONNECTED")
+        page.context.set_offline(True)
+        draw(page, DIGITS[7])
+        expect(notice(page)).to_contain_text("This device is offline")
+        expect(page.locator("#sure")).to_have_text("This device is offline; this image waits.")
+        expect(page.locator("#badge")).to_have_text("offline")
+        page.context.set_offline(False)
+        expect_answer(page, "7")
+        expect(notice(page)).to_be_empty()
 
 
 def test_live_numbers_return_with_the_service(browser: Browser, models: Path) -> None:
@@ -101,9 +138,12 @@ def test_live_numbers_return_with_the_service(browser: Browser, models: Path) ->
         service.process.kill()
         service.exit_code()
         expect(notice(page)).to_contain_text("does not answer")
-        page.evaluate("() => { document.querySelector('#watchers').textContent = '' }")
+        for unknown in ("watchers", "queue", "rate", "p50"):
+            expect(page.locator(f"#{unknown}")).to_have_text("\N{EN DASH}")
+        expect(page.locator("#queue-bar .fill")).to_be_hidden()
         with again(models, service):
             expect(watchers).to_have_text("1")
+            expect(page.locator("#queue-bar .fill")).to_be_visible()
             expect(notice(page)).to_be_empty()
 
 
@@ -155,6 +195,7 @@ def test_the_retry_time_of_a_full_service_is_counted_down_and_respected(
 
     page.route("**/v1/predict*", refuse_once)
     draw(page, DIGITS[7])
+    expect(page.locator("#sure")).to_have_text("The service is full; this image waits.")
     for seconds in (4, 3, 2):
         expect(notice(page)).to_contain_text(f"{seconds} s")
         assert len(sent) == 1

@@ -21,6 +21,7 @@ def expect_view(page: Page, shown: str) -> None:
         (expect(section).to_be_visible if view == shown else expect(section).to_be_hidden)()
     link = page.locator("nav [aria-current]")
     expect(link).to_have_text(VIEWS[shown])
+    expect(page).to_have_title(f"{VIEWS[shown]} · digitserve")
 
 
 @pytest.mark.parametrize("view", VIEWS)

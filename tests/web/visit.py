@@ -10,6 +10,8 @@ from tests.web.guard import Guard
 
 PATIENCE = 20_000  # milliseconds; everything here takes far less, but machines may be busy
 
+FORGET = "() => { localStorage.clear(); sessionStorage.clear(); }"
+
 expect.set_options(timeout=PATIENCE)
 
 
@@ -38,5 +40,6 @@ def guarded(page: Page, url: str) -> Iterator[tuple[Page, Guard]]:
         guard.check()
     finally:
         guard.leave()
+        page.evaluate(FORGET)
         page.unroute_all(behavior="ignoreErrors")
         page.goto("about:blank")

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.telemetry.metrics.buffered import BufferedMetric
 from service.telemetry.metrics.multiprocess import Matches, all_series
 from service.telemetry.metrics.registry import BATCH_SIZES, SECONDS, Metrics
+from service.telemetry.metrics.version_series import NONE as NO_VERSION
 from service.telemetry.request_record import GONE
 
 _PREDICTION = re.compile("/v1/predict|/v2/.*/infer")
@@ -106,8 +107,12 @@ class Load(BaseModel):
     refused_per_second: float = Field(description="of these requests, those answered 4xx")
     failed_per_second: float = Field(description="of these requests, those answered 5xx")
     shed_per_second: float = Field(description="requests refused or dropped to stay responsive")
-    p50: float | None = Field(description="seconds, of these requests; null: there were none")
-    p99: float | None = Field(description="seconds, of these requests; null: there were none")
+    p50: float | None = Field(
+        description="seconds, of those that a model answered; null: there were none"
+    )
+    p99: float | None = Field(
+        description="seconds, of those that a model answered; null: there were none"
+    )
     calls_per_second: float = Field(description="model calls")
     queue: int = Field(description="queued images")
     queue_limit: int = Field(description="maximum queued images")
@@ -210,7 +215,8 @@ def _since(periods: Sequence[Period], counts: Callable[[Snapshot], list[float]])
 
 
 def _of_predictions(route: str, version: str) -> bool:
-    return _PREDICTION.fullmatch(route) is not None
+    """Answered by a model: a refusal takes less time, and many would hide how slow answers are."""
+    return version != NO_VERSION and _PREDICTION.fullmatch(route) is not None
 
 
 def _predicts(route: str, method: str, code: str) -> bool:

@@ -103,7 +103,7 @@ def _identified(
                 raise
             raise type(error)(f"{called}: {error}") from error
         found.append((called, opened))
-        pixels += opened.width * opened.height
+        pixels += opened.pixels
     if pixels > settings.max_request_pixels:
         raise Problem(
             REQUEST_TOO_MANY_PIXELS,

@@ -59,6 +59,13 @@ class ListedVersion(BaseModel):
         description="fraction of its test set that it answers right; null: unknown",
         examples=[0.9961],
     )
+    data_set: str | None = Field(
+        description="name of the data set that the test set belongs to; null: unknown",
+        examples=["mnist"],
+    )
+    test_images: int | None = Field(
+        description="images in the test set; null: unknown", examples=[10_000]
+    )
     verdict: Literal["better", "equal", "worse"] | None = Field(
         description="how it compares with the version that was current when it was published; "
         "null: they were not compared"
@@ -156,6 +163,8 @@ def _listed(each: VersionSummary, loaded: Loaded | None) -> ListedVersion:
         loaded=loaded,
         created=each.created,
         accuracy=each.accuracy,
+        data_set=each.data_set.name if each.data_set else None,
+        test_images=each.data_set.test if each.data_set else None,
         verdict=each.gate.verdict if each.gate else None,
         compared_with=str(each.gate.parent) if each.gate else None,
         broken=each.broken,

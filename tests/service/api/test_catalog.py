@@ -56,6 +56,8 @@ def test_a_model_has_its_serving_card_and_all_versions(service: Service, version
             "current": True,
             "loaded": "serves",
             "accuracy": card["evaluation"]["accuracy"],
+            "data_set": card["data_set"]["name"],
+            "test_images": card["data_set"]["test"],
             "verdict": None,
             "compared_with": None,
             "broken": None,

@@ -250,6 +250,8 @@ def test_an_imported_model_starts_and_says_what_is_unknown(colours: Service) -> 
     assert model["input"] == {"height": 32, "width": 32, "channels": 3}
     listed = fetch.get(f"{colours.url}/v1/models/colours").json()
     assert listed["versions"][0]["accuracy"] is None
+    assert listed["versions"][0]["data_set"] is None
+    assert listed["versions"][0]["test_images"] is None
     assert listed["card"]["imported"]["file"] == "classifier.onnx"
     assert "imported, its accuracy is unknown" in colours.log
     assert "--data-binary @image.png" in colours.log

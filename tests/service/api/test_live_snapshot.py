@@ -4,10 +4,14 @@ from service.api.live.summary import Snapshot, take_snapshot
 from service.telemetry.metrics.registry import BATCH_SIZES, SECONDS, Metrics
 from tests.support.shared_memory import workers
 
+VERSION = 1
+
 
 def answered(metrics: Metrics, route: str, code: str, method: str = "POST") -> None:
+    """A request that ended after 1 ms; those with code 200 were answered by the model."""
+    metrics.version_serves(VERSION)
     metrics.requests.record((route, method, code))
-    metrics.seconds_of(route)[None].record(0.001)
+    metrics.seconds_of(route)[VERSION if code == "200" else None].record(0.001)
 
 
 def some(metrics: Metrics) -> None:
@@ -33,8 +37,14 @@ def test_only_predictions_count_as_requests() -> None:
     tally = take_snapshot(metrics, 12.5)
     assert tally.at == 12.5
     assert tally.requests == 8
-    assert sum(tally.seconds) == 8
-    assert tally.seconds[SECONDS.index(0.001)] == 8
+
+
+def test_only_requests_that_a_model_answered_have_a_duration() -> None:
+    metrics = Metrics()
+    some(metrics)
+    tally = take_snapshot(metrics, 0.0)
+    assert sum(tally.seconds) == 3
+    assert tally.seconds[SECONDS.index(0.001)] == 3
 
 
 def test_a_disconnected_client_is_not_counted_as_rejected() -> None:
@@ -86,10 +96,11 @@ def test_new_labels_of_another_worker_are_included() -> None:
     one, other = map(Metrics, workers(2))
     some(one)
     before = take_snapshot(one, 0.0)
-    answered(other, "/v2/models/{model}/versions/{version}/infer", "400")
+    for code in ("400", "200"):
+        answered(other, "/v2/models/{model}/versions/{version}/infer", code)
     other.refresh()
     tally = take_snapshot(one, 0.0)
-    assert (tally.requests, tally.refused) == (before.requests + 1, before.refused + 1)
+    assert (tally.requests, tally.refused) == (before.requests + 2, before.refused + 1)
     assert sum(tally.seconds) == sum(before.seconds) + 1
 
 

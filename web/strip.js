@@ -1,0 +1,73 @@
+/** Several images at once: each with its answer in a strip, from which one is chosen to look closer. */
+
+import { $, chance, h, sentence, tell } from "./dom.js";
+import { opened } from "./png.js";
+
+const MOST = 50; // images
+
+export class Strip {
+	#round = 0; // of files; a new one ends that before
+
+	/** `path()` is the route that reads an image. */
+	constructor({ service, draw, path }) {
+		Object.assign(this, { service, draw, path, element: $("#strip") });
+		$("#clear").addEventListener("click", () => this.clear());
+	}
+
+	clear() {
+		this.#round += 1;
+		this.element.hidden = true;
+		this.element.replaceChildren();
+		tell("strip-state", "");
+	}
+
+	/** Read these files one after another. */
+	async read(files) {
+		this.clear();
+		const round = this.#round;
+		const frames = files.slice(0, MOST).map((file) => this.#frame(file));
+		this.element.replaceChildren(...frames.map(({ button }) => button));
+		this.element.hidden = false;
+		for (const [at, frame] of frames.entries()) {
+			tell("strip-state", `Reading image ${at + 1} of ${frames.length}`);
+			await this.#answer(frame, () => round === this.#round);
+			if (round !== this.#round) return;
+		}
+		const left = files.length - frames.length;
+		tell("strip-state", `${frames.length} images read${left ? `; ${left} more were left out` : ""}. Choose one to look closer.`);
+	}
+
+	#frame(file) {
+		const answer = h("span.names", "…");
+		const button = h("button", { type: "button" }, answer, h("span.names.quiet", { title: file.name }, file.name));
+		button.onclick = () => this.draw.put(file, null, null, file.name);
+		return { file, button, answer };
+	}
+
+	/** Read one, again after a while if the service asks for that; its tile then shows the answer or the error. */
+	async #answer(frame, isWanted) {
+		const { file, button, answer } = frame;
+		try {
+			const { look, file: content } = await opened(file).catch(() => ({ look: null, file }));
+			if (look) button.prepend(look);
+			const { label, confidence, uncertain } = await this.#reading(content, isWanted);
+			answer.textContent = uncertain ? `${label}?` : label;
+			button.title = `${file.name}: ${label}, ${chance(confidence)} sure`;
+		} catch (error) {
+			answer.textContent = "not read";
+			button.classList.add("bad");
+			button.title = `${file.name}: ${sentence(error.message)}`;
+		}
+	}
+
+	async #reading(file, isWanted) {
+		for (;;) {
+			try {
+				return await this.service.read(file, this.path());
+			} catch (error) {
+				if (!error.wait || !isWanted()) throw error;
+				await new Promise((go) => setTimeout(go, error.wait * 1e3));
+			}
+		}
+	}
+}
