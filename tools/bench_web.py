@@ -1,16 +1,20 @@
 """How fast the page feels on this machine: python -m tools.bench_web [--markdown FILE]
 
 first paint    from the request for / in a browser with an empty cache until the first paint
+downloads      requests and bytes, with headers, of the page and its files at a first and a second
+               visit
 pen up         from lifting the pen of a digit until the frame that shows its bars; 0 if they were
                shown before, because the page predicts during drawing
 
-Both are measured with the clock of the browser, over loopback, with the current model version.
+Times are measured with the clock of the browser, over loopback, with the current model version.
 """
 
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from playwright.sync_api import Browser, expect, sync_playwright
@@ -24,7 +28,7 @@ from tests.web.eventually import eventually
 from tests.web.pad import answer, draw
 from tests.web.readings import Readings
 from tests.web.shapes import DIGITS
-from tests.web.visit import visiting
+from tests.web.visit import guarded, visiting
 
 HELLO = 0.5  # seconds without another answer, after which all predictions of a drawing are complete
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
@@ -46,6 +50,45 @@ class Taken:
     def row(self) -> str:
         median, p95 = np.percentile(self.milliseconds, [50, 95])
         return f"| {self.what} | {median:.0f} ms | {p95:.0f} ms | {len(self.milliseconds)} |"
+
+
+@dataclass(frozen=True)
+class Downloads:
+    visit: str
+    requests: int
+    size: int  # bytes
+
+    @property
+    def row(self) -> str:
+        return f"| {self.visit} visit | {self.requests} | {self.size:,} |"
+
+
+def downloads(browser: Browser, service: Service) -> list[Downloads]:
+    """Of the page and its files, but not of its requests to the API."""
+    measured = []
+    with closing(browser.new_context()) as context:
+        for visit in ("first", "second"):
+            tab = context.new_page()
+            files: dict[str, int] = {}
+            network = context.new_cdp_session(tab)
+            network.on("Network.responseReceived", partial(_add_response, files))
+            network.on("Network.loadingFinished", partial(_add_size, files))
+            network.send("Network.enable")
+            with guarded(tab, service.url) as (page, _):
+                expect(page.locator("#badge")).to_contain_text("version")
+            sizes = [size for size in files.values() if size]
+            measured.append(Downloads(visit, len(sizes), sum(sizes)))
+    return measured
+
+
+def _add_response(files: dict[str, int], event: dict[str, Any]) -> None:
+    if event["type"] != "Fetch":
+        files[event["requestId"]] = 0
+
+
+def _add_size(files: dict[str, int], event: dict[str, Any]) -> None:
+    if event["requestId"] in files:  # 0 bytes: from the cache of the browser
+        files[event["requestId"]] = round(event["encodedDataLength"])
 
 
 def first_paints(browser: Browser, service: Service, count: int) -> Taken:
@@ -74,13 +117,13 @@ def pens_up(browser: Browser, service: Service, count: int) -> Taken:
     return Taken("pen up to bars", taken)
 
 
-def table(taken: list[Taken]) -> str:
-    return "\n".join(
-        ["| | median | p95 | of |", "|---|---|---|---|", *(each.row for each in taken)]
-    )
+def tables(taken: list[Taken], downloaded: list[Downloads]) -> str:
+    times = ["| | median | p95 | of |", "|---|---|---|---|", *(each.row for each in taken)]
+    sizes = ["| | requests | bytes |", "|---|---|---|", *(each.row for each in downloaded)]
+    return "\n".join([*times, "", *sizes])
 
 
-def document(taken: list[Taken], reported: Conditions) -> str:
+def document(tables: str, reported: Conditions) -> str:
     return f"""# The page, measured
 
 Written by `make bench-web`; the next one replaces it.
@@ -92,13 +135,13 @@ Written by `make bench-web`; the next one replaces it.
 * model: {reported.model}
 * settings handed on: {", ".join(f"{n}={v}" for n, v in reported.settings.items()) or "none"}
 
-{table(taken)}
+{tables}
 
-* first paint: from asking for the page, with nothing of it in the browser's cache, until something
-  of it is seen (first contentful paint)
-* pen up to bars: from lifting the pen, a mouse, until the frame that shows what is read of the
-  whole digit. The page asks while one draws, once at a time: where an answer is under way, the
-  last one waits for it, and where all of the digit was read already, it is 0.
+* first paint: from the request for the page, with an empty cache, until the first contentful paint
+* pen up to bars: from lifting the pen, a mouse, until the frame that shows the prediction of the
+  whole digit. The page sends one request at a time while a user draws: the last one waits for the
+  one before it, and if the whole digit was classified already, this is 0.
+* visits: the page and its files, with headers, without requests to the API
 """
 
 
@@ -121,9 +164,10 @@ def main() -> int:
                 first_paints(browser, service, arguments.count),
                 pens_up(browser, service, arguments.count),
             ]
-    print(table(taken))
+            measured = tables(taken, downloads(browser, service))
+    print(measured)
     if arguments.markdown:
-        arguments.markdown.write_text(document(taken, reported))
+        arguments.markdown.write_text(document(measured, reported))
     return 0
 
 
