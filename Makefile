@@ -191,7 +191,7 @@ swap: .venv/.dev models/digits/current ## Switch versions under load for a minut
 chaos: .venv/.dev ## Serve under faults drawn from a seed and judge every response: make chaos ARGS="--seed 7 --seconds 120"
 	@$(call task,Serving under faults,about three minutes,$(PY) -m tools.chaos $(ARGS))
 
-learn-hand: .venv/.dev | models/$(MODEL)/current ## Correct 200 digits of a hand that the model misreads, retrain, and see it learned
+learn-hand: .venv/.dev ## Correct 200 digits of a hand that the model misreads, retrain, and see it learned
 	@$(call task,Learning a hand,about five minutes,$(PY) -m tools.learn_hand $(ARGS))
 
 bench-retraining: .venv/.dev | models/$(MODEL)/current ## Measure the latency of predictions beside a training on the same cores

@@ -11,8 +11,8 @@ Read in this order:
     task, train, run       its images, a whole training, and the folder that it writes
 
 `own`, `idx`, `table` and `fetch` find images, `listing` lists them, `preparation` chooses how they
-are prepared, `reading`, `cache` and `image` read them; `embedded` and `strokes` generate digits.
-`place` is the device; `watch`, `progress` and `plots` show the progress and the results;
+are prepared, `reading`, `cache` and `image` read them; `embedded`, `hands` and `strokes` generate
+digits. `place` is the device; `watch`, `progress` and `plots` show the progress and the results;
 `checkpoint` reads and writes weights; `sweep` searches for the best recipe. `__main__`, `flags`,
 `commands` and `api` are the interfaces.
 
