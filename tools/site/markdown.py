@@ -38,5 +38,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def page(title: str, *parts: str) -> str:
-    return "\n\n".join([f"# {title}", *filter(None, parts)]) + "\n"
+def page(title: str, *parts: str, contents: bool = True) -> str:
+    """A page; without its table of contents, it has more room for tables."""
+    head = [] if contents else ["---\nhide: [toc]\n---"]
+    return "\n\n".join([*head, f"# {title}", *filter(None, parts)]) + "\n"

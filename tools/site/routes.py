@@ -22,7 +22,7 @@ def openapi() -> dict[str, Any]:
     """The OpenAPI document of a service whose admin routes are open."""
     with open(os.devnull, "wb") as nothing:  # noqa: PTH123, a descriptor for the log
         log = AsyncLogHandler(lambda _: b"", nothing.fileno())
-        settings = Settings(models=MODELS, admin_token="x" * 16)
+        settings = Settings.model_validate({"models": MODELS, "admin_token": "x" * 16})
         app, _, _ = build(settings, log, print)
 
         async def get() -> bytes:

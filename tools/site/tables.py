@@ -24,11 +24,12 @@ def settings() -> str:
     schema = Settings.model_json_schema()["properties"]
     return page(
         "Settings",
-        "Every setting of the service is an environment variable, read once at start. A value "
-        "outside its limits is named before the port opens, and the service exits with 2. In a "
-        "container, `/run/secrets/digitserve_admin_token` may hold the value of "
-        "`DIGITSERVE_ADMIN_TOKEN`, and likewise for the others; a variable overrides such a file. "
-        "Times are seconds, sizes bytes. `python -m service --help` prints the same list.",
+        "Every setting of the service is an environment variable, read once at start, and, unless "
+        "it is a secret, a flag of `python -m service`: `DIGITSERVE_MAX_QUEUE=64` and "
+        "`--max-queue 64` are the same, and the flag wins. A secret is also read from the file "
+        "that `DIGITSERVE_<NAME>_FILE` names, or from a Docker secret such as "
+        "`/run/secrets/digitserve_admin_token`. A value outside its limits is named before the "
+        "port opens, and the service exits with 2. Times are seconds, sizes bytes.",
         table(
             ["setting", "default", "limits", "meaning"],
             [
@@ -36,12 +37,12 @@ def settings() -> str:
                     anchored(name, code(f"{PREFIX}{name.upper()}")),
                     _default(name, field.default),
                     _limits(schema[name]),
-                    sentence(field.description or "")
-                    + (" A secret: never logged." if name in SECRETS else ""),
+                    sentence(field.description or "") + (" **Secret.**" if name in SECRETS else ""),
                 )
                 for name, field in Settings.model_fields.items()
             ],
         ),
+        contents=False,
     )
 
 
@@ -86,6 +87,7 @@ def metrics() -> str:
         "`supervisor`).",
         "[The runbook](../how-to/runbook.md) has a section for each alert on these metrics, and "
         "[Dashboards](../how-to/dashboards.md) shows them.",
+        contents=False,
     )
 
 

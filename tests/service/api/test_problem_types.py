@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Callable
 from html import unescape
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -36,7 +35,6 @@ from tests.support.problems import problem
 from tests.support.running import Service
 
 SUBJECTS = [content, feedback, http, operation, prediction, retraining, versions]
-API = (Path(__file__).parents[3] / "docs/reference/api.md").read_text()
 
 
 # ---- the registry -------------------------------------------------------------------------------
@@ -63,16 +61,6 @@ def test_what_will_soon_succeed_says_when_to_send_it_again() -> None:
     for kind in (QUEUE_FULL, VERSION_REPLACED, SWITCH_UNDER_WAY):
         assert Problem(kind, "").headers["retry-after"] == "1"
     assert "retry-after" not in Problem(VERSION_IN_USE, "").headers
-
-
-def test_the_documentation_has_a_row_for_each_type() -> None:
-    rows = [line for line in API.splitlines() if re.match(r"\| \d{3} \| `", line)]
-    kinds = sorted(TYPES.values(), key=lambda kind: (kind.status, kind.code))
-    assert rows == [
-        f"| {kind.status} | `{kind.code}` | {kind.title} | "
-        f"{', '.join(f'`{name.removeprefix(PREFIX)}`' for name in kind.settings)} |"
-        for kind in kinds
-    ]
 
 
 # ---- the pages ----------------------------------------------------------------------------------
