@@ -12,6 +12,7 @@
 import { blank, pngOf } from "./png.js";
 
 const SENT = 256; // pixels; more do not make a digit of 20 any clearer
+const MARGIN = 12; // pixels of paper around a drawing, so that no stroke ends at the edge of the image
 const MOST = 500; // marks that are kept, but for those that are seen
 
 export class Pad extends EventTarget {
@@ -133,7 +134,8 @@ export class Pad extends EventTarget {
 		const image = this.image;
 		if (this.isUntouchedImage) return image.file;
 		const [canvas, sheet] = blank(SENT);
-		sheet.drawImage(this.canvas, 0, 0, SENT, SENT);
+		const margin = image ? 0 : MARGIN;
+		sheet.drawImage(this.canvas, margin, margin, SENT - 2 * margin, SENT - 2 * margin);
 		if (!image) {
 			sheet.globalCompositeOperation = "source-in"; // the theme's ink becomes black
 			sheet.fillRect(0, 0, SENT, SENT);

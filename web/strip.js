@@ -48,7 +48,7 @@ export class Strip {
 	async #answer(frame, isWanted) {
 		const { file, button, answer } = frame;
 		try {
-			const { look, file: content } = await opened(file).catch(() => ({ look: null, file }));
+			const { look, file: content } = await opened(file).catch(() => undisplayed(file));
 			if (look) button.prepend(look);
 			const { label, confidence, uncertain } = await this.#reading(content, isWanted);
 			answer.textContent = uncertain ? `${label}?` : label;
@@ -70,4 +70,10 @@ export class Strip {
 			}
 		}
 	}
+}
+
+/** An image of a format that only the service reads, such as TIFF. */
+function undisplayed(file) {
+	if (!file.type.startsWith("image/")) throw new Error("it is not an image");
+	return { look: null, file };
 }

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -15,10 +16,15 @@ from tests.web.visit import guarded
 
 
 @pytest.fixture(scope="module")
-def compared(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service in which 3 serves, with letters as labels; the previous one, 2, is still loaded."""
+def models(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = tmp_path_factory.mktemp("compared")
     shutil.copytree(store.folder, models / "digits")
+    return models
+
+
+@pytest.fixture(scope="module")
+def compared(models: Path) -> Iterator[Service]:
+    """A service in which 3 serves, with letters as labels; the previous one, 2, is still loaded."""
     with Service.started(models, admin_token=TOKEN, watch_seconds=0) as service:
         with service.client(headers=ADMIN) as client:
             client.post("/v1/models/digits/versions/3/activate").raise_for_status()
@@ -101,3 +107,13 @@ def test_a_version_that_is_not_loaded_needs_the_admin_token(page: Page, guard: G
     page.locator("nav").get_by_role("link", name="Draw").click()
     compare_with(page, "1")
     expect(page.locator("#other-answer")).not_to_be_empty()
+
+
+def test_a_version_that_is_published_meanwhile_is_offered(page: Page, models: Path) -> None:
+    options = page.get_by_label("Compare with").locator("option")
+    expect(options).to_have_count(3)
+    shutil.copytree(models / "digits/1", models / "digits/4")
+    try:
+        expect(options.filter(has_text="version 4, not loaded")).to_have_count(1)
+    finally:
+        shutil.rmtree(models / "digits/4")

@@ -1,11 +1,13 @@
 """Drawing digits with a mouse, a finger and a pen; predictions follow the drawing."""
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.running import Service
 from tests.web.pad import answer, draw, expect_answer, ink, pad
 from tests.web.pens import Finger, Mouse, Stylus
+from tests.web.sent import last_sent_image, record_sent_images
 from tests.web.shapes import DIGITS, lines
 from tests.web.visit import visiting
 
@@ -112,3 +114,12 @@ def test_other_mouse_buttons_draw_nothing(page: Page) -> None:
     page.mouse.up(button="middle")
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
     expect(answer(page)).to_be_empty()
+
+
+def test_a_stroke_at_the_edge_is_sent_with_a_margin(page: Page) -> None:
+    record_sent_images(page)
+    draw(page, [lines((0.01, 0.2), (0.01, 0.8))])
+    expect_answer(page, "1")
+    pixels = np.asarray(last_sent_image(page).convert("L"))
+    assert pixels.min() < 50
+    assert (pixels[:, :8] == 255).all()

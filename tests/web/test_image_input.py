@@ -14,6 +14,7 @@ from tests.support.running import Service
 from tests.web.chromium import launched
 from tests.web.guard import Guard
 from tests.web.pad import answer, draw, expect_answer, pad
+from tests.web.sent import last_sent_image, record_sent_images
 from tests.web.shapes import lines
 from tests.web.visit import visiting
 
@@ -99,10 +100,10 @@ def test_a_photo_of_25_megapixels_is_scaled_down_upright_before_it_is_sent(
     exif = Image.Exif()
     exif[ORIENTATION] = ROTATED
     sheet.save(path, exif=exif)
-    with page.expect_request("**/v1/predict*") as sent:
-        page.get_by_label("Upload").set_input_files(path)
+    record_sent_images(page)
+    page.get_by_label("Upload").set_input_files(path)
     expect_answer(page, "7")
-    photo = Image.open(BytesIO(sent.value.post_data_buffer or b""))
+    photo = last_sent_image(page)
     assert photo.format == "JPEG"
     assert photo.size == (2048, 2048)
     assert ORIENTATION not in photo.getexif()

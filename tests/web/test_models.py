@@ -78,11 +78,14 @@ def test_all_versions_are_listed_and_the_serving_one_is_marked(page: Page) -> No
     expect(version(page, 2).get_by_role("button", name="Activate")).to_have_count(0)
 
 
-def test_a_version_shows_its_accuracy(page: Page, store: Store) -> None:
+def test_a_version_shows_its_accuracy_and_what_it_was_measured_on(page: Page, store: Store) -> None:
     for number in (1, 2, 3):
         evaluation = store.card(number).evaluation
         assert evaluation is not None
-        expect(version(page, number)).to_contain_text(f"{100 * evaluation.accuracy:.2f} %")
+        data = store.card(number).data_set
+        assert data is not None
+        measured = f"{100 * evaluation.accuracy:.2f} % of {data.test:,} test images ({data.name})"
+        expect(version(page, number)).to_contain_text(measured)
 
 
 def test_a_card_can_be_opened(page: Page, store: Store) -> None:
@@ -200,6 +203,13 @@ def test_a_rejected_version_is_shown_with_the_reason(
         page.get_by_label("Admin token").fill(TOKEN)
         activate(page, 5)
         expect(page.locator("#token-hint")).to_contain_text("model.onnx")
+        serves(page, 2)
+        page.reload()
+        failed = page.get_by_role("status").filter(has_text="could not be activated")
+        expect(failed).to_contain_text("Version 5")
+        expect(failed).to_contain_text("model.onnx")
+        expect(failed).to_contain_text("Version 2 still serves")
+        expect(version(page, 5)).to_contain_text("failed")
         serves(page, 2)
     finally:
         shutil.rmtree(models / "digits/5")
