@@ -83,6 +83,11 @@ export class Live {
 		$("#errors").classList.remove("bad");
 		$("#queue-bar").classList.add("unknown");
 		$("#batches").replaceChildren();
+		for (const [name, past] of Object.entries(this.#past)) {
+			past.length = 0;
+			tell(`${name}-peak`, "");
+			spark($(`#${name}-line`), past, KEPT);
+		}
 	}
 
 	#dial(name, value, inWords) {

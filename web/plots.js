@@ -28,7 +28,8 @@ export function axes(x, y, xTicks, yTicks, [xTitle, yTitle]) {
 		text((PAD.left + W - PAD.right) / 2, H - 2, xTitle),
 		text(10, (PAD.top + H - PAD.bottom) / 2, yTitle, "up"),
 		...yTicks.flatMap(([at, told]) => [s("line", { class: "grid", x1: PAD.left, x2: W - PAD.right, y1: y(at), y2: y(at) }), text(PAD.left - 6, y(at) + 4, told, "", "end")]),
-		...xTicks.map(([at, told]) => text(x(at), H - PAD.bottom + 16, told)),
+		// A long one would leave the plot if its middle were at its place.
+		...xTicks.map(([at, told]) => text(x(at), H - PAD.bottom + 16, told, "", told.length > 6 ? "end" : "middle")),
 	];
 }
 
