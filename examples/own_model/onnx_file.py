@@ -46,7 +46,7 @@ def train(images: Tensor, classes: Tensor, labels: list[str]) -> nn.Module:
     )  # fmt: skip
     optimiser = torch.optim.Adam(network.parameters(), 3e-3)
     for _ in range(EPOCHS):
-        for batch in torch.randperm(len(images)).split(BATCH):
+        for batch in torch.split(torch.randperm(len(images)), BATCH):
             optimiser.zero_grad()
             loss = F.cross_entropy(network(images[batch]), classes[batch])
             loss.backward()  # type: ignore[no-untyped-call]

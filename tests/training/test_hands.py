@@ -24,7 +24,8 @@ def task(data: DataSet, recipe: Recipe) -> Task:
 def test_each_digit_is_drawn_equally_often() -> None:
     pixels, labels = drawn_digits(200, seed=0)
     assert np.bincount(labels).tolist() == [20] * 10
-    assert (pixels.shape, pixels.dtype) == ((200, 28, 28), np.uint8)
+    assert pixels.shape == (200, 28, 28)
+    assert pixels.dtype == np.uint8
 
 
 def test_drawn_digits_have_the_form_that_the_service_gives_them() -> None:
