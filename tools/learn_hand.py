@@ -1,8 +1,8 @@
 """Show that corrections teach a model a hand that it misreads: python -m tools.learn_hand
 
-Trains a model on MNIST (MNIST_DIR, or a download) that has seen no sevens with a bar but MNIST's,
-starts the service and a retraining worker with it, draws sevens with a bar and a foot, and does by
-HTTP what users and an admin do:
+Trains a model on MNIST alone (MNIST_DIR, or a download), without digits in other hands, starts the
+service and a retraining worker with it, draws sevens with a bar and a foot, which MNIST hardly has,
+and does by HTTP what users and an admin do:
 
     500 images --/v1/predict--> how many are read
     200 others --/v1/feedback--> corrections, accepted --/v1/retrain--> judged --approve--> served
@@ -33,7 +33,6 @@ from tests.support.program import Program
 from tests.support.running import ADMIN, ROOT, TOKEN, Service
 from training.strokes import drawn_by_one_hand
 
-LEFT_OUT = "7 barred"  # of the hands that are drawn for the training
 FOOTED_SEVEN = "5,5 95,5 / 95,5 55,50 50,98 / 20,50 90,48 / 10,98 95,96"
 UPSTROKE_ONE = "10,50 60,0 / 60,0 60,100"
 CORRECTED, OTHERS = 200, 500
@@ -64,13 +63,13 @@ def learn(folder: Path, preset: str, weight: int, at_least: float, images: Path 
     sevens = drawn_by_one_hand(FOOTED_SEVEN, SPARE + CORRECTED + OTHERS, seed=1)
     ones = drawn_by_one_hand(UPSTROKE_ONE, OTHERS, seed=2)
     others = sevens[:OTHERS]
-    _train_without_bars(folder)
+    _train_on_mnist(folder)
     with _running(folder) as service, service.client(headers=ADMIN) as client:
         before = _read(client, others)
         _say(f"Before: {_share(before, '7')} of {OTHERS} sevens with a foot are read, "
              f"{_share(_read(client, ones), '1')} of {OTHERS} ones with an upstroke")  # fmt: skip
         _correct(client, sevens[OTHERS:])
-        recipe = {"also_weight": weight, "without_hands": LEFT_OUT}
+        recipe = {"also_weight": weight, "hands": 0.0}
         job = _retrained(client, {"preset": preset, "data": "mnist", "recipe": recipe})
         gate = job["gate"]
         if gate is None:
@@ -92,10 +91,10 @@ def learn(folder: Path, preset: str, weight: int, at_least: float, images: Path 
     return int(after.count("7") < at_least * OTHERS)
 
 
-def _train_without_bars(folder: Path) -> None:
-    """Train a quick model without the hand, and export it as the only version."""
+def _train_on_mnist(folder: Path) -> None:
+    """Train a quick model, and export it as the only version."""
     runs = str(folder / "runs")
-    quick = ["training", "--preset", "quick", "--without-hands", LEFT_OUT, "--runs", runs]
+    quick = ["training", "--preset", "quick", "--hands", "0", "--runs", runs]
     store = ["export", "--runs", runs, "--models", str(folder / "models")]
     for words in (quick, store):
         subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)

@@ -6,7 +6,7 @@ The kinds and strengths follow MNIST-C (Mu & Gilmer, arXiv 1906.02337), but the 
 independent: results are comparable among networks evaluated here, not exactly with the paper's.
 Each corruption is seeded, so the same images are always corrupted in the same way.
 
-No corruption is used for training. `augment` makes its own noise, grey paper and blots;
+No corruption is used for training: `augment` has its own noise, grey paper, blots, blur and lines.
 docs/how-to/training.md lists the corruptions that resemble the augmentation of the default recipe.
 """
 

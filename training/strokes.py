@@ -34,37 +34,51 @@ def drawn_by_one_hand(skeleton: str, count: int, seed: int) -> NDArray[np.uint8]
 
 def drawn(skeleton: str, random: np.random.Generator) -> NDArray[np.uint8]:
     """The skeleton as an image (28, 28), prepared as the service prepares images of digits."""
-    curves = _bent([_curve(stroke, random) for stroke in _strokes(skeleton)], random)
+    curves = _bent([_curve(stroke) for stroke in _moved(skeleton, random)], random)
     coarse = random.random() < COARSE
     length = random.uniform(18, 26) if coarse else random.uniform(40, 110)  # pixels
-    pen = max(1.0, length * random.uniform(0.03, 0.14))
+    pen = max(1.0, length * random.uniform(0.05, 0.21))
     ink = _inked(curves, length, pen, random, soft=not coarse)
     left, top, width, height = cv2.boundingRect(ink)
     return center(normalize_stroke(ink[top : top + height, left : left + width]))
 
 
+def _moved(skeleton: str, random: np.random.Generator) -> list[Curve]:
+    """The strokes (k, 2), 0..1, with each point randomly moved; strokes that meet still do."""
+    strokes, points, places = _parsed(skeleton)
+    moved = points + random.normal(0, random.uniform(0.02, 0.065), points.shape)
+    return np.split(moved[places], strokes)
+
+
 @cache
-def _strokes(skeleton: str) -> tuple[Curve, ...]:
-    """ "50,0 15,20 / 30,50 85,48" as arrays (k, 2), 0..1."""
-    return tuple(
-        np.array([point.split(",") for point in stroke.split()], np.float64) / 100
-        for stroke in skeleton.split("/")
+def _parsed(skeleton: str) -> tuple[NDArray[np.intp], Curve, NDArray[np.intp]]:
+    """Of "50,0 15,20 / 15,20 85,48": where strokes begin, the different points, and which of them
+    the strokes have."""
+    strokes = [stroke.split() for stroke in skeleton.split("/")]
+    words = [point.split(",") for stroke in strokes for point in stroke]
+    points, places = np.unique(np.array(words, np.float64) / 100, axis=0, return_inverse=True)
+    return (
+        np.cumsum([len(stroke) for stroke in strokes[:-1]], dtype=np.intp),
+        points,
+        places.reshape(-1),
     )
 
 
-def _curve(stroke: Curve, random: np.random.Generator) -> Curve:
-    """A Catmull-Rom curve (p, 2) through a stroke's points (k, 2), each randomly moved a little."""
-    knots = stroke + random.normal(0, random.uniform(0.015, 0.055), stroke.shape)
+def _curve(knots: Curve) -> Curve:
+    """A Catmull-Rom curve (p, 2) through the points of a stroke (k, 2)."""
     knots = np.concatenate([knots[:1], knots, knots[-1:]])
     parts = np.stack([knots[i : len(knots) - 3 + i] for i in range(4)], 1)  # (k - 1, 4, 2)
-    return (_CATMULL_ROM @ parts).reshape(-1, 2)
+    return np.asarray((_CATMULL_ROM @ parts).reshape(-1, 2))
 
 
 def _bent(curves: list[Curve], random: np.random.Generator) -> list[Curve]:
-    """Narrowed, slanted and turned, in a box from 0 whose longer side is 1."""
-    angle, slant = math.radians(random.normal(0, 8)), random.normal(0.05, 0.15)
+    """Swayed, narrowed, slanted and turned, in a box from 0 whose longer side is 1."""
+    angle, slant = math.radians(random.normal(0, 8)), random.normal(0.1, 0.18)
+    width = math.exp(random.uniform(math.log(0.45), math.log(1.2)))
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    shape = turn @ np.array([[1, -slant], [0, 1]]) @ np.diag([random.uniform(0.45, 1.0), 1.0])
+    shape = turn @ np.array([[1, -slant], [0, 1]]) @ np.diag([width, 1.0])
+    sway, phase = random.normal(0, 0.05, 2), random.uniform(0, math.tau, 2)
+    curves = [curve + sway * np.sin(3 * curve[:, ::-1] + phase) for curve in curves]
     curves = [curve @ shape.T for curve in curves]
     points = np.concatenate(curves)
     low = points.min(0)
