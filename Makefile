@@ -19,7 +19,9 @@ ifneq ($(MODEL),digits)
 export DIGITSERVE_MODEL := $(MODEL)
 endif
 # The database of `make worker` and `make retrain`; for the service: make serve DIGITSERVE_JOBS=...
+ifndef DIGITSERVE_JOBS_FILE
 worker retrain: export DIGITSERVE_JOBS ?= sqlite:///$(CURDIR)/jobs/jobs.sqlite
+endif
 # The port of `make docs-serve`.
 DOCS_PORT ?= 8001
 # The duration of `make soak`.
@@ -47,7 +49,7 @@ demo: serve ## Set up, train, export and serve on http://127.0.0.1:8000
 # The first answer should not wait for the last tenth of a percent.
 demo: preset = quick
 serve demo: export DIGITSERVE_RUNS ?= runs
-serve: models/$(MODEL)/current $(if $(DIGITSERVE_JOBS),.venv/.jobs) ## Serve the current model version
+serve: models/$(MODEL)/current $(if $(DIGITSERVE_JOBS)$(DIGITSERVE_JOBS_FILE),.venv/.jobs) ## Serve the current model version
 	@printf '\n==> Serving (Ctrl-C stops it)\n'
 	@exec $(PY) -m service
 

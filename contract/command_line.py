@@ -25,9 +25,9 @@ class CommandLine(ArgumentParser):
     ) -> tuple[Namespace, list[str]]:
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            hints = [suggestion(word.split("=")[0], self._option_string_actions) for word in unknown
-                     if word.startswith("--")]  # fmt: skip
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{''.join(hints)}")
+            flags = [word.partition("=")[0] for word in unknown if word.startswith("--")]
+            hints = "".join(suggestion(flag, self._option_string_actions) for flag in flags)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hints}")
         return found, unknown
 
     def _check_value(self, action: Action, value: Any) -> None:

@@ -465,8 +465,5 @@ def _sentence(wrong: ErrorDetails, flags: Collection[str]) -> str:
     name = str(wrong["loc"][0])
     variable = PREFIX + name.upper()
     value = "..." if name in HIDDEN else wrong["input"]
-    return (
-        f"{flag_of(name)} {value}: {message}"
-        if variable in flags
-        else (f"{variable}={value}: {message}")
-    )
+    given = f"{flag_of(name)} {value}" if variable in flags else f"{variable}={value}"
+    return f"{given}: {message}"

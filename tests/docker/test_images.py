@@ -69,6 +69,7 @@ def test_the_application_contains_only_what_the_service_needs() -> None:
         "contract",
         "docker",
         "preprocessing",
+        "pyproject.toml",
         "service",
         "web",
     ]
@@ -102,6 +103,12 @@ def test_the_labels_have_the_title_and_the_commit(images: None, image: str) -> N
     assert {f"{prefix}{name}" for name in ("version", "revision", "created", "licenses")} <= set(
         labels
     )
+
+
+@pytest.mark.parametrize("image", [SERVICE, GPU])
+def test_the_service_prints_the_version_of_its_label(images: None, image: str) -> None:
+    version = inspect(image)["Config"]["Labels"]["org.opencontainers.image.version"]
+    assert docker("run", "--rm", image, "--version") == f"digitserve {version}"
 
 
 @pytest.mark.parametrize("image", ALL)
