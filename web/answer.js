@@ -125,7 +125,7 @@ export class Answer {
 
 	/** Why an answer counts as uncertain, however high its confidence looks. */
 	#reasonOf({ confidence, threshold = this.threshold }) {
-		return threshold == null ? "" : `${chance(confidence)} sure; this version counts as sure from ${percent(threshold)}.`;
+		return threshold == null || confidence >= threshold ? "" : `${chance(confidence)} sure; this version counts as sure from ${percent(threshold)}.`;
 	}
 
 	#speakLater(text) {

@@ -54,7 +54,7 @@ export class Strip {
 			answer.textContent = uncertain ? `${label}?` : label;
 			button.title = `${file.name}: ${label}, ${chance(confidence)} sure`;
 		} catch (error) {
-			answer.textContent = "not read";
+			answer.textContent = "unread";
 			button.classList.add("bad");
 			button.title = `${file.name}: ${sentence(error.message)}`;
 		}

@@ -83,7 +83,7 @@ def test_several_dropped_files_are_all_read_in_a_strip(page: Page, tmp_path: Pat
     strip = page.get_by_role("group", name="Answers to the images")
     shown = [button.inner_text().split("\n") for button in strip.get_by_role("button").all()]
     assert [(lines[-1], lines[0]) for lines in shown] == [
-        ("seven.png", "7"), ("letter.txt", "not read"), ("one.png", "1")
+        ("seven.png", "7"), ("letter.txt", "unread"), ("one.png", "1")
     ]  # fmt: skip
     strip.get_by_role("button", name="one.png").click()
     expect_answer(page, "1")

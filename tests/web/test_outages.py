@@ -140,10 +140,10 @@ def test_live_numbers_return_with_the_service(browser: Browser, models: Path) ->
         expect(notice(page)).to_contain_text("does not answer")
         for unknown in ("watchers", "queue", "rate", "p50"):
             expect(page.locator(f"#{unknown}")).to_have_text("\N{EN DASH}")
-        expect(page.locator("#queue-bar .fill")).to_be_hidden()
+        expect(page.locator("#queue-bar")).to_have_class("gauge unknown")
         with again(models, service):
             expect(watchers).to_have_text("1")
-            expect(page.locator("#queue-bar .fill")).to_be_visible()
+            expect(page.locator("#queue-bar")).to_have_class("gauge")
             expect(notice(page)).to_be_empty()
 
 
