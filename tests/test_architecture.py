@@ -28,7 +28,7 @@ MAY_IMPORT = {
         "torch", "training",
     },
     "service": {
-        "contract", "cv2", "fastapi", "fastapi_offline", "multipart", "numpy",
+        "brotli", "contract", "cv2", "fastapi", "fastapi_offline", "multipart", "numpy",
         "onnxruntime", "opentelemetry", "orjson", "preprocessing", "prometheus_client", "pydantic",
         "pydantic_core", "pydantic_settings", "pynvml", "requests", "starlette",
         "uvicorn",

@@ -64,7 +64,7 @@ class _Files(StaticFiles):
 
     def digest(self) -> str:
         """Computed anew only if a file has changed."""
-        stats = ((path.name, path.stat()) for path in self._folder.iterdir())
+        stats = ((path.name, path.stat()) for path in self._folder.iterdir() if path.is_file())
         stamps = sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
         return _digest(self._folder, tuple(stamps))
 
