@@ -260,13 +260,15 @@ bench-gpu: ## Measure on a CUDA machine: engine, service with 1 to N workers, GP
 up: ## Build the images, train if there is no model, serve in the background; several: make up REPLICAS=3
 	@$(gpu-report)
 	@$(compose) build
+	@$(compose) run --rm settings
 	@$(compose) up --no-log-prefix --exit-code-from trainer trainer
-	@$(compose) up --detach
-	@printf '\n==> Service on http://%s, Grafana on http://%s; make down stops both\n' \
-	  "$$($(compose) port $(if $(REPLICAS),balancer,service) 8000)" "$$($(compose) port grafana 3000)"
+	@if $(compose) pull --policy missing --quiet grafana; then $(compose) --profile dashboards up --detach; \
+	else $(compose) up --detach && echo '==> The image of Grafana could not be pulled: there are no dashboards'; fi
+	@printf '\n==> Service on http://%s; make down stops it\n' "$$($(compose) port $(if $(REPLICAS),balancer,service) 8000)"
+	@! address=$$($(compose) port grafana 3000 2> /dev/null) || printf '==> Grafana on http://%s\n' "$$address"
 
 down: ## Stop what `make up` started; models and metrics are kept
-	@docker compose --profile loadtest --profile retraining down --remove-orphans
+	@docker compose --profile dashboards --profile loadtest --profile retraining down --remove-orphans
 
 images: ## Build every image, labelled with version and commit
 	@$(call task,Building the images,about ten minutes the first time$(,) most of it PyTorch and CUDA,\

@@ -12,9 +12,10 @@ from tests.docker.engine import ROOT
 from tests.docker.stack import PROFILES, Stack
 
 SERVICES = {
-    "trainer", "service", "retraining", "prometheus", "grafana", "locust", "locust-worker", "sbom",
+    "settings", "trainer", "service", "retraining", "prometheus", "grafana", "locust",
+    "locust-worker", "sbom",
 }  # fmt: skip
-ONCE = {"trainer", "locust", "locust-worker", "sbom"}  # they exit by themselves
+ONCE = {"settings", "trainer", "locust", "locust-worker", "sbom"}  # they exit by themselves
 # Variables of OpenTelemetry, the first of which contains a secret.
 OF_TRACES = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"}
 # Of the provider of a bucket.
@@ -23,12 +24,13 @@ OF_BUCKETS = {
     "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AZURE_STORAGE_ACCOUNT_NAME",
     "AZURE_STORAGE_ACCOUNT_KEY", "GOOGLE_SERVICE_ACCOUNT_KEY",
 }  # fmt: skip
+OF_COMPOSE = {"DIGITSERVE_COMPOSE"}
 OF_THE_IMAGE = {"host", "port", "uds"}  # the image and the compose file agree on these
 
 
 def config(*files: str, **settings: str) -> Any:
     words = (*PROFILES, "config", "--format=json")
-    return json.loads(Stack(files, services=(), **settings).compose(*words))["services"]
+    return json.loads(Stack(files, (), **settings).compose(*words))["services"]
 
 
 @pytest.fixture(scope="module", params=[FILES[:1], FILES], ids=["cpu", "gpu"])
@@ -116,7 +118,7 @@ def test_a_stop_allows_for_the_drain_and_the_last_request(services: Any) -> None
 
 def test_every_setting_of_the_service_can_be_set(services: Any) -> None:
     reported = set(services["service"]["environment"])
-    assert reported - OF_TRACES - OF_BUCKETS == {
+    assert reported - OF_TRACES - OF_BUCKETS - OF_COMPOSE == {
         PREFIX + name.upper() for name in Settings.model_fields if name not in OF_THE_IMAGE
     }
 
@@ -129,11 +131,32 @@ def test_no_service_gets_the_secrets_of_another(services: Any) -> None:
     for name, service in services.items():
         reported = set(service.get("environment") or {})
         assert ("GF_SECURITY_ADMIN_PASSWORD" in reported) == (name == "grafana")
-        assert ("DIGITSERVE_ADMIN_TOKEN" in reported) == (name == "service")
-        uses_the_store = name in ("trainer", "service", "retraining")
+        assert ("DIGITSERVE_ADMIN_TOKEN" in reported) == (name in ("service", "settings"))
+        uses_the_store = name in ("trainer", "service", "settings", "retraining")
         assert reported >= OF_BUCKETS if uses_the_store else not OF_BUCKETS & reported
         assert ("API_KEY" in reported) == (name == "locust-worker")
-        assert ("OTEL_EXPORTER_OTLP_HEADERS" in reported) == (name == "service")
+        assert ("OTEL_EXPORTER_OTLP_HEADERS" in reported) == (name in ("service", "settings"))
+
+
+def test_the_settings_that_are_checked_are_those_of_the_service(services: Any) -> None:
+    checked, used = services["settings"]["environment"], services["service"]["environment"]
+    on_gpu = {"DIGITSERVE_PROVIDER"}  # of which docker-compose.gpu.yml changes the default
+    assert {k: v for k, v in checked.items() if k not in on_gpu} == {
+        k: v for k, v in used.items() if k not in on_gpu
+    }
+
+
+def test_without_profiles_only_prometheus_is_pulled() -> None:
+    words = ("config", "--format=json")
+    services = json.loads(Stack(FILES[:1]).compose(*words))["services"]
+    assert [name for name, each in services.items() if "build" not in each] == ["prometheus"]
+    built = {name for name, each in services.items() if each.get("pull_policy") == "never"}
+    assert built == {"settings", "trainer", "service"}
+
+
+def test_the_service_names_the_published_address() -> None:
+    environment = config(*FILES[:1], BIND="192.0.2.1", PORT="9000")["service"]["environment"]
+    assert environment["DIGITSERVE_PUBLIC_URL"] == "http://192.0.2.1:9000"
 
 
 def test_without_a_password_grafana_creates_no_admin(services: Any) -> None:
