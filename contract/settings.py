@@ -1,7 +1,7 @@
 """What several programs read from the environment: secrets, access to a store in a bucket, compose.
 
-    DIGITSERVE_COMPOSE        set in the containers of docker-compose.yml: messages recommend commands
-                              of compose, which run on the host, and not of make
+    DIGITSERVE_COMPOSE        set in the containers of docker-compose.yml: messages recommend
+                              commands of compose, which run on the host, and not of make
     DIGITSERVE_MODELS_CACHE   folder for copies of versions; default: ~/.cache/digitserve
     AWS_ALLOW_HTTP            true: the endpoint may be http://; GOOGLE_, AZURE_ALLOW_HTTP likewise
 

@@ -2,13 +2,14 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.settings import PREFIX, Settings
-from tests.docker.conftest import FILES, SCALED
-from tests.docker.engine import ROOT
+from tests.docker.conftest import ALERTED, FILES, SCALED
+from tests.docker.engine import ROOT, CommandFailed
 from tests.docker.stack import PROFILES, Stack
 
 SERVICES = {
@@ -46,13 +47,36 @@ def test_no_name_would_make_two_stacks_conflict(services: Any) -> None:
     assert not [name for name, service in services.items() if "container_name" in service]
 
 
-def test_the_balancer_is_limited_and_hardened_as_the_others() -> None:
-    services = config(*SCALED)
-    balancer, service = services["balancer"], services["service"]
-    for name in ("read_only", "cap_drop", "security_opt", "pids_limit", "logging", "restart"):
-        assert balancer[name] == service[name]
-    assert int(balancer["mem_limit"]) > 0
-    assert balancer["cpus"] > 0
+@pytest.mark.parametrize(("files", "name"), [(SCALED, "balancer"), (ALERTED, "alertmanager")])
+def test_what_other_files_add_is_limited_and_hardened(files: tuple[str, ...], name: str) -> None:
+    services = config(*files, ALERT_RECEIVERS="./receivers.yml")
+    added, service = services[name], services["service"]
+    for key in ("read_only", "cap_drop", "security_opt", "pids_limit", "logging", "restart"):
+        assert added[key] == service[key]
+    assert int(added["mem_limit"]) > 0
+    assert added["cpus"] > 0
+
+
+def test_an_alertmanager_needs_receivers() -> None:
+    with pytest.raises(CommandFailed, match="Name the file with your receivers"):
+        config(*ALERTED)
+
+
+def test_only_with_an_alertmanager_prometheus_has_its_address(services: Any) -> None:
+    def mounted(prometheus: Any) -> bool:
+        targets = [each["target"] for each in prometheus["volumes"]]
+        return "/etc/alertmanager/targets.yml" in targets
+
+    alerted = config(*ALERTED, ALERT_RECEIVERS="./receivers.yml")
+    assert mounted(alerted["prometheus"])
+    assert not mounted(services["prometheus"])
+
+
+def test_every_file_that_is_mounted_exists() -> None:
+    for files in (FILES, SCALED, ALERTED):
+        services = config(*files, ALERT_RECEIVERS="./deploy/alertmanager/receivers.example.yml")
+        for volume in (each for one in services.values() for each in one.get("volumes", ())):
+            assert volume["type"] == "volume" or Path(volume["source"]).exists(), volume
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -175,7 +199,7 @@ def test_on_a_gpu_the_service_requires_cuda() -> None:
 
 
 def test_the_example_env_file_lists_exactly_the_existing_variables() -> None:
-    compose = "".join((ROOT / file).read_text() for file in (*FILES, *SCALED[1:]))
+    compose = "".join((ROOT / file).read_text() for file in (*FILES, *SCALED[1:], *ALERTED[1:]))
     matches = set(re.findall(r"\$\{(\w+)|^ +([A-Z_]+):$", compose, re.MULTILINE))
     variables = {"".join(each) for each in matches} - {"VERSION", "REVISION", "CREATED"}
     reported = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
