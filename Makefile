@@ -230,9 +230,9 @@ docs-serve: .venv/.dev .venv/.docs ## Show the documentation on http://127.0.0.1
 loadtest: .venv/.loadtest models/$(MODEL)/current ## Test with a growing number of locust users; a report with plots in loadtest/results/
 	@$(call task,Testing under load,about two minutes,$(PY) -m loadtest $(ARGS))
 
-capacity: .venv/.loadtest models/$(MODEL)/current ## Find the highest rate at which the SLO holds; replicas and cores for yours: make capacity RATE=50000
+capacity: .venv/.loadtest models/$(MODEL)/current ## Find the highest rate at which the SLO holds, for the alerts too; replicas and cores for yours: make capacity RATE=50000
 	@$(call task,Searching for the highest rate at which the SLO holds,about five minutes,\
-	  $(PY) -m loadtest.capacity --markdown auto $(foreach rate,$(RATE),--rate $(rate)) $(ARGS))
+	  $(PY) -m loadtest.capacity --markdown auto --rules deploy/prometheus/recording.yml $(foreach rate,$(RATE),--rate $(rate)) $(ARGS))
 
 soak: .venv/.loadtest models/$(MODEL)/current ## Test for trends under steady load with a switch a minute: make soak MINUTES=30
 	@$(call task,Soaking,$(MINUTES) minutes,$(PY) -m loadtest.soak --minutes $(MINUTES) \
