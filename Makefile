@@ -232,9 +232,9 @@ docs-serve: .venv/.dev .venv/.docs ## Show the documentation on http://127.0.0.1
 loadtest: .venv/.loadtest models/$(MODEL)/current ## Test with a growing number of locust users; a report with plots in loadtest/results/
 	@$(call task,Testing under load,about two minutes,$(PY) -m loadtest $(ARGS))
 
-capacity: .venv/.loadtest models/$(MODEL)/current ## Find the highest rate at which the SLO holds; replicas and cores for yours: make capacity RATE=50000
+capacity: .venv/.loadtest models/$(MODEL)/current ## Find the highest rate at which the SLO holds, for the alerts too; replicas and cores for yours: make capacity RATE=50000
 	@$(call task,Searching for the highest rate at which the SLO holds,about five minutes,\
-	  $(PY) -m loadtest.capacity --markdown auto $(foreach rate,$(RATE),--rate $(rate)) $(ARGS))
+	  $(PY) -m loadtest.capacity --markdown auto --rules deploy/prometheus/recording.yml $(foreach rate,$(RATE),--rate $(rate)) $(ARGS))
 
 soak: .venv/.loadtest models/$(MODEL)/current ## Test for trends under steady load with a switch a minute: make soak MINUTES=30
 	@$(call task,Soaking,$(MINUTES) minutes,$(PY) -m loadtest.soak --minutes $(MINUTES) \
@@ -262,13 +262,15 @@ bench-gpu: ## Measure on a CUDA machine: engine, service with 1 to N workers, GP
 up: ## Build the images, train if there is no model, serve in the background; several: make up REPLICAS=3
 	@$(gpu-report)
 	@$(compose) build
+	@$(compose) run --rm settings
 	@$(compose) up --no-log-prefix --exit-code-from trainer trainer
-	@$(compose) up --detach
-	@printf '\n==> Service on http://%s, Grafana on http://%s; make down stops both\n' \
-	  "$$($(compose) port $(if $(REPLICAS),balancer,service) 8000)" "$$($(compose) port grafana 3000)"
+	@if $(compose) pull --policy missing --quiet grafana; then $(compose) --profile dashboards up --detach; \
+	else $(compose) up --detach && echo '==> The image of Grafana could not be pulled: there are no dashboards'; fi
+	@printf '\n==> Service on http://%s; make down stops it\n' "$$($(compose) port $(if $(REPLICAS),balancer,service) 8000)"
+	@! address=$$($(compose) port grafana 3000 2> /dev/null) || printf '==> Grafana on http://%s\n' "$$address"
 
 down: ## Stop what `make up` started; models and metrics are kept
-	@docker compose --profile loadtest --profile retraining down --remove-orphans
+	@docker compose --profile dashboards --profile loadtest --profile retraining down --remove-orphans
 
 images: ## Build every image, labelled with version and commit
 	@$(call task,Building the images,about ten minutes the first time$(,) most of it PyTorch and CUDA,\

@@ -39,7 +39,7 @@ from contract.files import locked, read_regular, replace_together
 from contract.location import ObjectUrl
 from contract.remote_current import RemoteCurrent, State
 from contract.remote_versions import RemoteVersions
-from contract.settings import Access
+from contract.settings import Access, export_command
 from contract.store import ABANDONED, LOCK, NAME, Stamp, Store, completed, remove
 from contract.version import (
     CARD,
@@ -112,11 +112,11 @@ class MirroredStore(Store):
         folders = [each for each in self._bucket.folders("") if re.fullmatch(NAME, each)]
         others = [each for each in folders if each != self._name]
         if not others or self._name in folders:
-            return "export a version (make export), or activate one that is there"
+            return f"export a version ({export_command()}), or activate one that is there"
         return (
             f"other models in that store: {', '.join(others)}. Name one of them with "
             "DIGITSERVE_MODEL or, for python -m contract, --name; or export a version "
-            "(make export)"
+            f"({export_command()})"
         )
 
     def card(self, number: int) -> ModelCard:

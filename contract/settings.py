@@ -1,5 +1,7 @@
-"""What several programs read from the environment: secrets, and how to reach a store in a bucket.
+"""What several programs read from the environment: secrets, access to a store in a bucket, compose.
 
+    DIGITSERVE_COMPOSE        set in the containers of docker-compose.yml: messages recommend
+                              commands of compose, which run on the host, and not of make
     DIGITSERVE_MODELS_CACHE   folder for copies of versions; default: ~/.cache/digitserve
     AWS_ALLOW_HTTP            true: the endpoint may be http://; GOOGLE_, AZURE_ALLOW_HTTP likewise
 
@@ -66,3 +68,24 @@ def malformed_credential() -> str | None:
     """The name of a variable whose value cannot be part of a request; None: there is none."""
     values = ((name, os.environ.get(name, "")) for name in HEADER_VALUES)
     return next((name for name, value in values if not re.fullmatch("[ -~]*", value)), None)
+
+
+# ---- the commands that messages recommend --------------------------------------------------------
+
+_TRAINER = "docker compose run --rm trainer"  # trains and exports
+
+
+def export_command() -> str:
+    return _either("make export", _TRAINER)
+
+
+def train_command() -> str:
+    return _either("make train", _TRAINER)
+
+
+def mnist_command() -> str:
+    return _either("MNIST_DIR=/path/to/mnist make demo", f"MNIST_DIR=/path/to/mnist {_TRAINER}")
+
+
+def _either(make: str, compose: str) -> str:
+    return compose if os.environ.get("DIGITSERVE_COMPOSE") else make

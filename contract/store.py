@@ -29,7 +29,7 @@ from contract.current import NUMBER, Action, Current, Switch
 from contract.errors import BadName, BrokenVersion, Moved, NoModel, NoVersion, StoreError, Untrusted
 from contract.files import confirm, facts_of, locked, named, sync, write_through
 from contract.location import Location
-from contract.settings import Access, access_from_environment
+from contract.settings import Access, access_from_environment, export_command
 from contract.version import (
     CARD,
     SIGNATURE,
@@ -89,14 +89,14 @@ class Store:
             if not self.folder.exists():
                 raise NoModel(f"{self.folder} does not exist: {self.others()}") from error
             there = ", ".join(map(str, self.versions()))
-            advice = f"activate one of {there}" if there else "export one (make export)"
+            advice = f"activate one of {there}" if there else f"export one ({export_command()})"
             raise NoVersion(f"{error}: {advice}") from error
 
     def others(self) -> str:
         """What the store holds instead of this model's versions, and what to do."""
         root = self.folder.parent
         if not root.exists():
-            return "its parent folder is missing too; export a version (make export)"
+            return f"its parent folder is missing too; export a version ({export_command()})"
         with suppress(OSError):
             others = sorted(
                 path.name
@@ -107,9 +107,9 @@ class Store:
                 return (
                     f"other models in that store: {', '.join(others)}. Name one of them with "
                     "DIGITSERVE_MODEL or, for python -m contract, --name; or export a version "
-                    "(make export)"
+                    f"({export_command()})"
                 )
-        return "that store has no model; export a version (make export)"
+        return f"that store has no model; export a version ({export_command()})"
 
     def card(self, number: int) -> ModelCard:
         """The card of a version. Neither its files nor its signature are checked."""

@@ -26,7 +26,8 @@ def main(words: list[str] | None = None) -> int:
     complaint = StringIO()
     try:
         with redirect_stderr(complaint):
-            given = variables_of(parser().parse_args(words))
+            arguments = parser().parse_args(words)
+            given = variables_of(arguments)
     finally:
         STREAMS.show(complaint.getvalue())
     try:
@@ -35,6 +36,9 @@ def main(words: list[str] | None = None) -> int:
     except CannotStart as error:  # there is no log yet
         STREAMS.show("".join(f"service: {line}\n" for line in str(error).splitlines()))
         return 2
+    if arguments.check:
+        STREAMS.show("service: the settings are valid\n")
+        return 0
     STREAMS.keep_from_libraries()
     log_handler = start_log(settings)
     for sentence in unknown_settings(os.environ):
@@ -52,7 +56,7 @@ def _serve(settings: Settings, log_handler: AsyncLogHandler) -> None:
     # files whose header says one size to us and another to the decoder. The sheet of samples,
     # which is our own, is larger than the smallest that may be set.
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(max(settings.max_pixels, 2**17))
-    if settings.workers > 1:
+    if settings.workers > 1 or settings.supervise:
         from service.workers.supervisor import serve_together
 
         serve_together(settings, os.environ.copy(), log_handler)

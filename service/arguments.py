@@ -21,12 +21,14 @@ Serve the current model version over HTTP: python -m service
 Each flag is also an environment variable: --max-batch 32 is DIGITSERVE_MAX_BATCH=32. If both are
 given, the flag counts.
 """
-OF_OTHERS = {"DIGITSERVE_SIGNING_KEY"}  # what export reads
+# What export reads, and what `contract.settings` does.
+OF_OTHERS = {"DIGITSERVE_SIGNING_KEY", "DIGITSERVE_COMPOSE"}
 
 
 def parser() -> CommandLine:
     flags = program("service", DESCRIPTION, abbreviations=False)
     flags.usage = "python -m service [--help] [--version] [--SETTING VALUE ...]"
+    flags.add_argument("--check", action="store_true", help="check the settings and exit")
     secrets = ["secrets are environment variables, or files that they name (..._FILE):"]
     for name, field in Settings.model_fields.items():
         if name in SECRETS:

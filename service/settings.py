@@ -79,6 +79,12 @@ def _is_a_prefix(path: str) -> str:
     return path
 
 
+def _is_a_url(url: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s?#]*)?", url):
+        raise ValueError("an address looks like http://127.0.0.1:8000 or https://host/digits")
+    return url.rstrip("/")
+
+
 def _has_a_port(peer: str) -> str:
     """A name or address with a port; brackets around an IPv6 address."""
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})", peer)
@@ -104,6 +110,7 @@ Proxy = Annotated[TrustedProxy, BeforeValidator(_proxy)]
 Secret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,]+)$")]
 Address = Annotated[str, AfterValidator(_is_an_address)]
+PublicUrl = Annotated[str, AfterValidator(_is_a_url)]
 Peer = Annotated[str, AfterValidator(_has_a_port)]
 ReplicaName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Database = Annotated[SecretStr, AfterValidator(_is_a_database)]
@@ -119,6 +126,11 @@ class Settings(BaseSettings):
     )
     root_path: RootPath = Field(
         "", description="prefix that a proxy publishes the service under and removes, as /digits"
+    )
+    public_url: PublicUrl | None = Field(
+        None,
+        description="address at which clients reach the service, for the example in the log, as "
+        "http://127.0.0.1:8000; unset: the one that it listens on",
     )
     trusted_proxies: Annotated[tuple[Proxy, ...], NoDecode] = Field(
         (),
@@ -155,6 +167,18 @@ class Settings(BaseSettings):
     )
     workers: int = Field(
         1, ge=1, le=64, description="processes that serve the port, each with a model of its own"
+    )
+    supervise: bool = Field(
+        False,
+        description="true: a supervisor also watches a single worker and replaces it when it ends "
+        "or hangs; several always have one",
+    )
+    hang_timeout: float = Field(
+        30.0,
+        ge=2,
+        le=3600,
+        description="seconds without a report after which the supervisor kills a worker and starts "
+        "another",
     )
     threads: int = Field(
         default_factory=lambda others: max(1, available_cores() // others.get("workers", 1)),

@@ -29,7 +29,7 @@ def serve(settings: Settings, log_handler: AsyncLogHandler) -> None:
     listener = listen(settings)
     url, sample = url_of(listener), model.version.folder / SAMPLE
     try:
-        Server(app, announce=lambda: say_ready(url, sample)).run(sockets=[listener])
+        Server(app, announce=lambda: say_ready(settings, url, sample)).run(sockets=[listener])
     finally:
         remove_path(settings)
     log.info("stopped")

@@ -24,6 +24,7 @@ import numpy as np
 
 from contract.card import SIDE, DigitPreparation, Preparation
 from contract.memory import free_memory
+from contract.settings import mnist_command
 from preprocessing.preparation import Preparer
 from training.duplicates import report_duplicates
 from training.embedded import EMBEDDED_RECIPE, embedded_digits
@@ -181,7 +182,7 @@ def _mnist_or_digits(mnist_dir: Path | None, root: Path, reading: Reading) -> Da
     except OSError as error:
         if mnist_dir is not None:
             raise
-        log.warning("\n%s\n", _OFFLINE.format(reason=_last_line(error)))
+        log.warning("\n%s\n", _OFFLINE.format(reason=_last_line(error), command=mnist_command()))
         return embedded(reading)
 
 
@@ -283,5 +284,5 @@ _OFFLINE = """\
   MNIST IS NOT AVAILABLE, and downloading it failed: {reason}
   Training on the digits that come with scikit-learn (1,797 of 8x8 pixels) and drawn ones instead.
   The model will be worse: about 97 % accuracy on MNIST's test digits instead of 99.6 %.
-  To train on MNIST, set the folder that holds its four files: MNIST_DIR=/path/to/mnist make demo
+  To train on MNIST, set the folder that holds its four files: {command}
 =================================================================================================="""

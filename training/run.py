@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.files import replace_together
+from contract.settings import train_command
 from training.checkpoint import (
     BadRun,
     Checkpoint,
@@ -105,7 +106,9 @@ class Run:
         try:
             return cls(root / (root / "latest").read_text().strip())
         except OSError as error:
-            raise BadRun(f"{root} holds no finished run: train one first (make train)") from error
+            raise BadRun(
+                f"{root} holds no finished run: train one first ({train_command()})"
+            ) from error
 
     @classmethod
     def named(cls, path: Path) -> Self:

@@ -5,7 +5,7 @@
     promql            expressions for Prometheus
     panel             the kinds of panels, made with the Grafana Foundation SDK
     dashboard         rows of panels with variables, links and annotations
-    service, model    the rows of the two dashboards
+    service, model    the rows of the two dashboards; operation, replicas: more rows of service
 
 The JSON is committed, so Grafana needs no Python. A test compares it with the program's output.
 """

@@ -8,19 +8,29 @@ from typing import Literal, TypeVar
 
 from grafana_foundation_sdk.builders import common, dashboard
 from grafana_foundation_sdk.builders.bargauge import Panel as BarGauge
-from grafana_foundation_sdk.builders.heatmap import CellValues, RowsHeatmapOptions, YAxisConfig
+from grafana_foundation_sdk.builders.heatmap import (
+    CellValues,
+    HeatmapColorOptions,
+    RowsHeatmapOptions,
+    YAxisConfig,
+)
 from grafana_foundation_sdk.builders.heatmap import Panel as HeatMap
 from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.builders.stat import Panel as Stat
+from grafana_foundation_sdk.builders.table import Panel as Table
 from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 from grafana_foundation_sdk.models import common as c
 from grafana_foundation_sdk.models import dashboard as d
+from grafana_foundation_sdk.models import heatmap as h
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
 
 # Names that Grafana knows; cps is "counts per second", percentunit a fraction shown as per cent.
-Unit = Literal["none", "short", "s", "percentunit", "reqps", "cps", "bytes", "watt", "celsius"]
-AnyPanel = TimeSeries | Stat | HeatMap | BarGauge
-_Panel = TypeVar("_Panel", TimeSeries, Stat, HeatMap, BarGauge)
+Unit = Literal[
+    "none", "short", "s", "percentunit", "reqps", "cps", "bytes", "watt", "celsius",
+    "dateTimeFromNow",
+]  # fmt: skip
+AnyPanel = TimeSeries | Stat | HeatMap | BarGauge | Table
+_Panel = TypeVar("_Panel", TimeSeries, Stat, HeatMap, BarGauge, Table)
 
 SOURCE = c.DataSourceRef(type_val="prometheus", uid="${datasource}")  # a variable of each dashboard
 GREEN, YELLOW, RED, BLUE = "green", "yellow", "red", "blue"
@@ -128,10 +138,20 @@ def heatmap(title: str, description: str, buckets: str, *, unit: Unit, width: in
     panel = _described(HeatMap(), title, description, (of,), unit, width, NEUTRAL)
     return (
         panel.min(0)
+        .color(
+            HeatmapColorOptions()
+            .mode(h.HeatmapColorMode.SCHEME)
+            .scheme("Oranges")
+            .scale(h.HeatmapColorScale.EXPONENTIAL)
+            .exponent(0.5)
+            .steps(64)
+            .fill("dark-orange")
+            .reverse(False)
+        )
         .cell_values(CellValues().unit("cps"))
         .rows_frame(RowsHeatmapOptions().layout(c.HeatmapCellLayout.AUTO))
         .show_y_histogram()
-        .y_axis(YAxisConfig().unit(unit).axis_placement(c.AxisPlacement.LEFT))
+        .y_axis(YAxisConfig().unit(unit).axis_placement(c.AxisPlacement.LEFT).reverse(False))
     )
 
 
@@ -146,6 +166,28 @@ def bargauge(
         .orientation(c.VizOrientation.HORIZONTAL)
         .display_mode(c.BarGaugeDisplayMode.BASIC)
         .value_mode(c.BarGaugeValueMode.TEXT)
+    )
+
+
+def alert_table(title: str, description: str, of: Dataquery) -> Table:
+    """A line for each alert; the value of its series is since when, in milliseconds since 1970."""
+    at_end = of.instant().format(PromQueryFormat.TABLE)
+    panel = _described(Table(), title, description, (at_end,), "dateTimeFromNow", 24, NEUTRAL)
+    columns = {
+        "severity": "Severity",
+        "alertname": "Alert",
+        "instance": "Instance",
+        "Value": "Since",
+    }
+    options = {
+        "excludeByName": {"Time": True, "job": True},
+        "indexByName": {name: place for place, name in enumerate(columns)},
+        "renameByName": columns,
+    }
+    return (
+        panel.height(6)
+        .no_value("No alert fires")
+        .with_transformation(d.DataTransformerConfig(id_val="organize", options=options))
     )
 
 

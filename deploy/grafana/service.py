@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders.timeseries import Panel
 from grafana_foundation_sdk.models import dashboard as d
 from grafana_foundation_sdk.models.common import BigValueTextMode
 
-from deploy.grafana import replicas
+from deploy.grafana import operation, replicas
 from deploy.grafana.dashboard import Rows
 from deploy.grafana.panel import (
     DASHED,
@@ -73,22 +73,14 @@ def _by_gpu(name: str) -> str:
 
 
 ROWS: Rows = {
+    **operation.FIRING,
     "Now": (
-        stat(
-            "Alerts",
-            "Alerts of deploy/prometheus/alerts.yml that are firing. Bad: any; the runbook has a "
-            "section for each.",
-            query(or_zero('count(ALERTS{alertstate="firing", job=~"$job"})'), "firing"),
-            unit="none",
-            width=2,
-            thresholds=ZERO_EXPECTED,
-        ),
         stat(
             "Instances down",
             "Instances that Prometheus cannot scrape. Bad: any.",
             query(or_zero(f"count({metric('up')} == 0)"), "down"),
             unit="none",
-            width=2,
+            width=4,
             thresholds=ZERO_EXPECTED,
         ),
         stat(
@@ -304,6 +296,7 @@ ROWS: Rows = {
         .override_by_name("limit", DASHED)
         .override_by_regexp("^limit$", fixed(RED)),
     ),
+    **operation.ROWS,
     **replicas.ROWS,
     "Processes": (
         timeseries(

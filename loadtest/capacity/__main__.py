@@ -51,6 +51,8 @@ def main(words: list[str] | None = None) -> int:
     if arguments.url and arguments.workers:
         parser.error("--workers is for a service that is started here, and --url for another")
     try:
+        if arguments.rules:
+            report.capacity_in(arguments.rules)
         results = capacity(arguments)
     except CannotMeasure as error:
         print(f"capacity: {error}", file=sys.stderr)
@@ -65,6 +67,9 @@ def main(words: list[str] | None = None) -> int:
         path = report.path_for(results.conditions) if path == AUTO else path
         path.write_text(report.markdown(results))
         print(f"\nwritten: {path}")
+    if arguments.rules and results.interval.high:
+        report.write_capacity(arguments.rules, results)
+        print(f"written: {arguments.rules}, which Prometheus reads again on SIGHUP")
     return 0 if results.interval.high else 1
 
 
@@ -163,6 +168,8 @@ def _parser() -> ArgumentParser:
         "of the service that is started, each on its own core; default: DIGITSERVE_WORKERS, or 1"
     )
     add("--workers", type=count, metavar="N", help=workers)
+    rules = "recording rules of Prometheus in which the capacity of a replica is replaced"
+    add("--rules", type=Path, metavar="FILE", help=rules)
     kinds.add_files(parser, markdown="; auto: docs/benchmarks/capacity-<machine>.md")
     return parser
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from loadtest.capacity.probe import Probe
 from loadtest.capacity.results import Replicas, Results, median
 from loadtest.capacity.search import Found, Stopped
+from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions
 from loadtest.host.processes import ROOT
 from loadtest.report import document
@@ -15,6 +16,9 @@ from loadtest.report.slo import Slo, shown_fraction, shown_seconds
 
 FOLDER = ROOT / "docs/benchmarks"
 TRADE_MARKS = re.compile(r"\((r|tm)\)|cpu|processor|@.*", re.IGNORECASE)
+
+# In deploy/prometheus/recording.yml, with the requests a second that one replica answers.
+RULE = re.compile(r"(?<=- record: digitserve:capacity:requests_per_second\n        expr: )\d+")
 
 HOW = """\
 An open loop offers a rate for some seconds: Poisson arrivals, each at a time drawn beforehand, sent
@@ -39,6 +43,25 @@ broken, then bisected; that is repeated with a server started anew and both ends
 def plain(results: Results) -> str:
     texts = map(document.as_text, tables(results))
     return document.paragraphs(verdict(results), *texts, *_notes(results))
+
+
+def capacity_in(rules: Path) -> int:
+    """The capacity of a replica that a file of recording rules has. Raises CannotMeasure."""
+    try:
+        found = RULE.search(rules.read_text())
+    except (OSError, UnicodeError) as error:
+        raise CannotMeasure(f"--rules {rules}: {error}") from error
+    if found is None:
+        raise CannotMeasure(
+            f"--rules {rules}: it has no rule digitserve:capacity:requests_per_second that begins "
+            "with a number, as deploy/prometheus/recording.yml has"
+        )
+    return int(found[0])
+
+
+def write_capacity(rules: Path, results: Results) -> None:
+    """Replace it by the lower end of what was measured: the alerts may not rely on more."""
+    rules.write_text(RULE.sub(f"{results.interval.low:.0f}", rules.read_text()))
 
 
 def markdown(results: Results) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 import onnxruntime
 
 from contract.card import FP16, INPUT, INT8, ONNX, ModelCard
+from contract.settings import export_command
 from service.engine.info import Precision, Provider, RequestedPrecision, RequestedProvider
 from service.errors import CannotStart
 
@@ -134,7 +135,7 @@ def choose(requested: RequestedPrecision, provider: Provider, card: ModelCard) -
         reason = card.left_out.get(name, "it was not exported")
         raise EngineRefused(
             f"the precision {requested} was requested, but this version has no {name} ({reason}): "
-            "`make export` makes a version with every artifact"
+            f"`{export_command()}` makes a version with every artifact"
         )
     return requested
 

@@ -1,4 +1,4 @@
-"""Several workers on one port: starts them, replaces those that die, ends them together.
+"""Workers on one port: starts them, replaces those that die or hang, ends them together.
 
     python -m service ── supervisor: ports, signals, who serves what; imports nothing heavy
         ├── worker 0: the whole service, with a listening socket and a batcher of its own
@@ -10,7 +10,8 @@
     switched  an admin's switch in one worker makes the others look at the store at once
     SIGTERM   every worker drains as a single process would; a second signal ends all within 1 s
 
-A worker whose supervisor is gone drains and ends. One that says nothing for long is killed.
+A worker whose supervisor is gone drains and ends. One that reports nothing for HANG_TIMEOUT is
+killed, and counts as died. DIGITSERVE_SUPERVISE runs a single worker like this as well.
 """
 
 import asyncio
@@ -31,7 +32,6 @@ from service.workers.slots import WorkerPool, WorkerSlot
 from service.workers.sockets import listen_together, remove_path, url_of
 
 TICK = 1.0  # seconds
-HUNG = 30  # ticks in which a worker says nothing; it has something to say in each
 STABLE = 10.0  # seconds that a worker lives if it is replaced at once when it dies
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to replace a worker
 # Seconds from the last request's deadline, or from a second signal, until workers that have not
@@ -175,7 +175,7 @@ class Supervisor:
         for slot in self._slots.all:
             self._slots.listens(slot)
         sample = self._settings.versions / str(self._version) / SAMPLE
-        say_ready(url_of(self._slots.all[0].listener), sample)
+        say_ready(self._settings, url_of(self._slots.all[0].listener), sample)
 
     async def _watch(self) -> None:
         counts = STREAMS.counts
@@ -187,8 +187,12 @@ class Supervisor:
             for slot in self._slots.all:
                 # Ticks, not seconds: when a machine or a container was suspended, all were.
                 slot.silent += 1
-                if slot.silent > HUNG and slot.listens:
-                    log.error("worker %d says nothing: it is killed", slot.number)
+                if slot.silent * TICK > self._settings.hang_timeout and slot.listens:
+                    log.error(
+                        "worker %d has not reported for %g s: it is killed",
+                        slot.number,
+                        self._settings.hang_timeout,
+                    )
                     slot.kill()
 
     # ---- the end ------------------------------------------------------------------------------

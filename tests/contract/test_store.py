@@ -212,6 +212,14 @@ def test_the_error_about_an_empty_store_says_how_to_fill_it(store: Store) -> Non
         store.open()
 
 
+def test_in_a_container_of_compose_the_error_names_its_command(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIGITSERVE_COMPOSE", "true")
+    with pytest.raises(NoVersion, match=r"\(docker compose run --rm trainer\)"):
+        store.open()
+
+
 def test_the_error_names_a_damaged_current_file(store: Store, card: ModelCard) -> None:
     publish(store, card)
     for damage in (b"../../etc", b"", b"\xff\xfe", b"0"):

@@ -12,6 +12,7 @@ from tests.docker.engine import tried
 from tests.docker.stack import Stack
 
 FILES = ("docker-compose.yml", "docker-compose.gpu.yml")
+ALERTED = ("docker-compose.yml", "docker-compose.alerts.yml")
 SCALED = ("docker-compose.yml", "docker-compose.scale.yml")
 
 

@@ -12,9 +12,7 @@ from tests.docker.engine import PATIENCE
 from tests.support import fetch
 from tests.support.running import TOKEN
 
-# Without Grafana: the tests do not need it, and its image is not available everywhere.
-SERVICES = ("trainer", "service", "prometheus")
-PROFILES = ("--profile=loadtest", "--profile=retraining", "--profile=sbom")
+PROFILES = ("--profile=dashboards", "--profile=loadtest", "--profile=retraining", "--profile=sbom")
 SETTINGS = {
     "TRAIN_ARGS": "--data digits --epochs 2",
     "PORT": "0",  # any free port
@@ -28,9 +26,10 @@ SETTINGS = {
 
 class Stack:
     def __init__(
-        self, files: tuple[str, ...] = (), services: tuple[str, ...] = SERVICES, **settings: str
+        self, files: tuple[str, ...] = (), services: tuple[str, ...] = (), **settings: str
     ) -> None:
-        """`files`: those of compose, if not the default one; `services`: what `up` starts."""
+        """`files`: those of compose, if not the default one; `services`: what `up` starts, if not
+        all that need no profile."""
         self._files, self._services = files, services
         self._settings = {**SETTINGS, **settings}
         self.first_log = ""  # seconds until all were healthy for the first time

@@ -34,6 +34,16 @@ for folder in ("/root", "/tmp", "/var/tmp", "/build", "/app"):
     for at, _, files in os.walk(folder):
         print(*[f"{at}/{name}" for name in files if name.endswith(".whl") or "/pip" in at])
 """
+# What the base image brings: pip, also that of venv, and files that run as their owner or group.
+LEFT_BEHIND = """
+import os
+for at, folders, files in os.walk("/"):
+    folders[:] = [each for each in folders if f"{at}{each}" not in ("/proc", "/sys", "/dev")]
+    print(*[f"{at}/{each}" for each in folders if each in ("pip", "ensurepip")])
+    for path in (f"{at}/{each}" for each in files):
+        if not os.path.islink(path) and os.stat(path).st_mode & 0o6000:
+            print(path)
+"""
 # What the user may write under /app.
 WRITABLE = """
 import os
@@ -62,6 +72,12 @@ def test_the_service_image_has_no_training_tests_or_tools(image: str) -> None:
 def test_no_image_contains_a_cache_of_pip(image: str) -> None:
     root = ("--rm", "--user=0", "--entrypoint=python")
     assert docker("run", *root, image, "-c", CACHES).split() == []
+
+
+@pytest.mark.parametrize("image", ALL)
+def test_no_image_contains_pip_or_programs_with_the_rights_of_another_user(image: str) -> None:
+    root = ("--rm", "--user=0", "--entrypoint=python")
+    assert docker("run", *root, image, "-c", LEFT_BEHIND).split() == []
 
 
 def test_the_application_contains_only_what_the_service_needs() -> None:

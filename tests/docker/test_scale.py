@@ -8,7 +8,7 @@ import pytest
 from tests.docker import engine
 from tests.docker.conftest import SCALED
 from tests.docker.engine import wait_until
-from tests.docker.stack import SERVICES, Stack
+from tests.docker.stack import Stack
 from tests.docker.test_stack import PNG, query
 from tests.support import fetch
 from tests.support.pictures import SEVEN
@@ -30,7 +30,7 @@ class ScaledStack(Stack):
 
 @pytest.fixture(scope="module")
 def scaled(images: None) -> Iterator[ScaledStack]:
-    stack = ScaledStack(SCALED, (*SERVICES, "balancer"), REPLICAS=str(REPLICAS))
+    stack = ScaledStack(SCALED, REPLICAS=str(REPLICAS))
     try:
         stack.up()
         stack.healthy(stack.container("balancer")["Id"])

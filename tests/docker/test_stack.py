@@ -5,6 +5,7 @@ import re
 import time
 
 import httpx2
+import pytest
 
 from tests.docker import engine
 from tests.docker.engine import wait_until
@@ -15,6 +16,32 @@ from tests.support.program import PATIENCE
 from tests.support.running import ADMIN
 
 PNG = {"Content-Type": "image/png"}
+
+
+def test_the_log_has_a_command_for_the_user_of_the_machine(stack: Stack) -> None:
+    """With the published address and without a path of the container."""
+    port = stack.url.rpartition(":")[2]
+    words = f"--env=DIGITSERVE_PUBLIC_URL=http://127.0.0.1:{port}"
+    compose = ("run", "--rm", "--no-TTY", "--detach", words, "service")
+    container = stack.compose(*compose).strip()
+    try:
+        stack.healthy(container)
+        (command,) = re.findall(r"^ +(curl .+)$", engine.docker("logs", container), re.M)
+        done = engine.tried("sh", "-c", command)
+        assert json.loads(done.stdout)["predictions"], done
+    finally:
+        engine.docker("rm", "--force", container)
+
+
+def test_a_short_token_ends_up_with_the_reason(images: None) -> None:
+    stack = Stack(DIGITSERVE_ADMIN_TOKEN="short")
+    try:
+        with pytest.raises(engine.CommandFailed, match='service "settings" didn'):
+            stack.compose("up", "--detach")
+        assert "DIGITSERVE_ADMIN_TOKEN=...: it must have at least 16" in stack.logs
+        assert stack.compose("ps", "--quiet") == ""
+    finally:
+        stack.down()
 
 
 def predict(url: str) -> httpx2.Response:

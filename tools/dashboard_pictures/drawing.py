@@ -148,7 +148,29 @@ def _bars(axes: Axes, panel: Any, answers: list[tuple[str, Series]], seen: Watch
     axes.xaxis.set_major_formatter(lambda value, _: _worded(panel, value))
 
 
-_DRAWN = {"timeseries": _lines, "heatmap": _heat, "stat": _number, "bargauge": _bars}
+def _table(axes: Axes, panel: Any, answers: list[tuple[str, Series]], seen: Watched) -> None:
+    """A line for each series that still exists; the value is a time in milliseconds since 1970."""
+    (organize,) = panel["transformations"]
+    columns = organize["options"]["renameByName"]
+    lines = [
+        [series.labels.get(name, "") for name in columns if name != "Value"]
+        + [f"{seen.ended - series.points[-1][1] / 1000:.0f} s ago"]
+        for _, series in answers
+        if series.points[-1][0] >= seen.ended - 2
+    ]
+    axes.set_axis_off()
+    if lines:
+        table = axes.table(lines, colLabels=list(columns.values()), loc="upper left")
+        table.set_fontsize(7)
+
+
+_DRAWN = {
+    "timeseries": _lines,
+    "heatmap": _heat,
+    "stat": _number,
+    "bargauge": _bars,
+    "table": _table,
+}
 
 
 def _coloured(panel: Any, name: str) -> str | None:

@@ -63,17 +63,30 @@ def _could_not_raise(error: "sys.UnraisableHookArgs") -> None:
     log.error("%s", error.err_msg or "an exception was ignored", exc_info=error.exc_value)
 
 
-def say_ready(url: str, sample: Path) -> None:
-    """`sample`: an image to try the service with, which an imported model may not have."""
-    path = url.removeprefix("unix:")
-    if path == url:
-        logging.getLogger("service").info("ready on %s, API at %s/docs; Ctrl-C stops it", url, url)
-        option = ""
+def say_ready(settings: Settings, url: str, sample: Path) -> None:
+    """Log where the service listens or is published, and print a command that sends an image to it.
+
+    `sample`: an image to try the service with, which an imported model may not have.
+    """
+    url = settings.public_url or url
+    if url.startswith("unix:"):
+        log.info("ready on %s; Ctrl-C stops it", url)
     else:
-        logging.getLogger("service").info("ready on %s; Ctrl-C stops it", url)
-        option, url = f"--unix-socket {shlex.quote(path)} ", "http://localhost"
+        log.info("ready on %s, API at %s/docs; Ctrl-C stops it", url, url)
     for handler in logging.getLogger().handlers:
         handler.flush()  # on a terminal, the command is to come after it
+    STREAMS.show(f"\n  {_example(settings, url, sample)}\n\n")
+
+
+def _example(settings: Settings, url: str, sample: Path) -> str:
+    """A command for the user's shell; behind a public address, files here may not exist there."""
+    option, path = "", url.removeprefix("unix:")
+    if path != url:
+        option, url = f"--unix-socket {shlex.quote(path)} ", "http://localhost"
     body = shlex.quote(f"@{sample if sample.exists() else 'image.png'}")
-    command = f"curl {option}-H 'Content-Type: image/png' --data-binary {body} {url}/v1/predict"
-    STREAMS.show(f"\n  {command}\n\n")
+    before = ""
+    if settings.public_url is not None and sample.exists():
+        before = f"curl -s -H 'Accept: image/png' {url}/v1/samples/random | "
+        body = "@-"
+    post = f"curl {option}-H 'Content-Type: image/png' --data-binary {body} {url}/v1/predict"
+    return before + post

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from loadtest.host.processes import ROOT
 from tests.support.program import PATIENCE, interruptible
 from tests.support.running import Service, clean_environment
 
+RULES = ROOT / "deploy/prometheus/recording.yml"
 SHORT = ["--seconds", "0.4", "--warm-up", "0.1", "--from", "100", "--most", "200"]
 EASY = ["--p99", "20s", "--errors", "50%"]  # on a machine with other load
 
@@ -38,7 +40,10 @@ def models(published: tuple[Store, Version]) -> list[str]:
 def test_a_run_finds_and_records_a_capacity(
     models: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    rules = tmp_path / "recording.yml"
+    rules.write_text(RULES.read_text())
     files = ["--json", str(tmp_path / "c.json"), "--markdown", str(tmp_path / "c.md")]
+    files += ["--rules", str(rules)]
     words = ["--repeat", "2", "--rate", "160", "--rate", "800", *SHORT, *EASY]
     assert main([*models, *words, *files]) == 0
     reported = json.loads((tmp_path / "c.json").read_text())
@@ -65,6 +70,8 @@ def test_a_run_finds_and_records_a_capacity(
             assert heading in text
     assert "    200/s  p50" in printed
     assert "pinned: server on core " in document
+    expected = "expr: 200 * digitserve:replicas:expected"
+    assert rules.read_text() == re.sub(r"expr: \d+ \* .*", expected, RULES.read_text())
 
 
 @pytest.mark.slow
@@ -120,6 +127,15 @@ def test_an_unreachable_url_is_reported_in_one_sentence(
         port = gone.getsockname()[1]
     assert main([*models, "--url", f"http://127.0.0.1:{port}"]) == 1
     assert "nothing listens there" in capsys.readouterr().err
+
+
+def test_rules_without_a_capacity_are_refused_before_the_measurement(
+    models: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = tmp_path / "rules.yml"
+    rules.write_text("groups: []\n")
+    assert main([*models, "--rules", str(rules)]) == 1
+    assert f"capacity: --rules {rules}: it has no rule" in capsys.readouterr().err
 
 
 def test_without_a_version_nothing_is_started(
