@@ -16,7 +16,7 @@ service alike. For a model of digits the pixels are (n, 28, 28), 0 = paper, 255 
 
 import json
 from datetime import datetime
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
@@ -37,10 +37,11 @@ GATE = "gate.json"  # the comparison with the version before, if there was one
 # Test images that one of the two versions classifies correctly, if there are any.
 CHANGED, CHANGED_FACTS = "changed.png", "changed.json"
 
-SCHEMA: Final = 5  # version of the card's schema; raised when readers must know of a change
+SCHEMA: Final = 6  # version of the card's schema; raised when readers must know of a change
 OLDEST: Final = 2  # oldest schema that is still read
 # Fields that a schema did not have yet, with the values that its cards had in effect.
-_ADDED = {
+_ADDED: Final[dict[int, dict[str, Any]]] = {
+    5: {"non_digits": None},
     4: {"job": None, "gate": None, "inputs": None},
     3: {"preparation": {"kind": "digit"}, "imported": None},
     2: {"acceptance": None},
@@ -186,6 +187,24 @@ class Acceptance(_Facts):
     test_accuracy: Fraction | None
 
 
+class NonDigits(_Facts):
+    """The effect of a threshold on images that are not one digit. All but counts are fractions.
+
+    The threshold was chosen on the validation images, digits and others; only the test images are
+    new to it. Letters, scribbles, textures, several digits and pieces of digits were drawn for it,
+    other ones than those that the network was trained on.
+    """
+
+    threshold: Fraction  # the lowest that accepts `wanted` or fewer, without refusing many digits
+    wanted: Fraction  # share of the validation images that are no digit
+    validation: Count  # such images
+    validation_accepted: Fraction  # of them
+    validation_refused: Fraction  # of the validation digits
+    test: Count
+    test_accepted: Fraction
+    test_refused: Fraction
+
+
 class Parity(_Facts):
     """One artifact compared with PyTorch on the whole test set. Its size is in `files`.
 
@@ -254,7 +273,7 @@ class FileFacts(_Facts):
 
 
 class ModelCard(_Facts):
-    schema_version: Literal[2, 3, 4, 5]
+    schema_version: Literal[2, 3, 4, 5, 6]
     name: str
     created: Annotated[datetime, Field(strict=False)]
     labels: Annotated[tuple[Label, ...], Field(min_length=2), FailFast()]
@@ -277,6 +296,7 @@ class ModelCard(_Facts):
     temperature: Annotated[float, Field(gt=0)]
     evaluation: Evaluation | None  # None: imported, and no labelled images were given
     acceptance: Acceptance | None  # None: too few validation images, or schema 2
+    non_digits: NonDigits | None  # None: not trained on any, or schema 5
     opset: Count  # of the ONNX operators
     parity: dict[FileName, Parity]
     left_out: dict[FileName, str]  # artifacts this version does not have, with the reason
@@ -311,6 +331,12 @@ class ModelCard(_Facts):
     def shape(self) -> tuple[int, ...]:
         """Of one image in the graph's input: (h, w) or (h, w, 3)."""
         return tuple(int(side) for side in self.input.shape[1:])
+
+    @property
+    def threshold(self) -> float:
+        """The confidence below which a prediction is uncertain, 0 where none is."""
+        found = [each.threshold for each in (self.acceptance, self.non_digits) if each]
+        return max(found, default=0.0)
 
     @property
     def are_digits(self) -> bool:

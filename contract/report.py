@@ -222,6 +222,7 @@ def _facts(card: ModelCard, where: str) -> str:
         **_origin(card),
         "temperature": f"{card.temperature:.3f}",
         "acceptance": accepted(card),
+        "non-digits": non_digits(card),
         "commit": card.git_commit or "unknown",
         "recipe": ", ".join(f"{key}={value}" for key, value in card.recipe.items()),
         "libraries": ", ".join(f"{key} {value}" for key, value in card.libraries.items()),
@@ -315,6 +316,18 @@ def gate(found: Gate) -> str:
     ]
     changes = f"{found.gained} images gained, {found.lost} lost of {found.images:,}"
     return f"Judged {_verdict(found)}: {changes}\n{_table(['check', 'result', 'measured'], rows)}"
+
+
+def non_digits(card: ModelCard) -> str:
+    """How many images that are no digit are accepted, and how many digits are refused."""
+    found = card.non_digits
+    if found is None:
+        return "Not recognised: the model was not trained on images that are no digit"
+    return (
+        f"Recognised below a confidence of {found.threshold:.4f}: of {found.test:,} test images "
+        f"that are no digit {_percent(found.test_accepted)} are accepted, and of the test digits "
+        f"{_percent(found.test_refused)} refused"
+    )
 
 
 def accepted(card: ModelCard) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import binomtest, ttest_rel
+from scipy.stats import binomtest, fisher_exact, ttest_rel
 
 from contract.card import ONNX, Check, ModelCard
 from export.judged_images import Indices
@@ -29,6 +29,7 @@ SIGNIFICANT = 0.05  # probability of chance below which a loss counts
 RECALL_LOSS, RECALL_IMAGES = 0.005, 3  # of one class; a loss counts if it exceeds both
 CALIBRATION_FACTOR, CALIBRATION_ERROR = 1.5, 0.005  # the larger one is the limit
 ACCEPTED_LOSS, RESAMPLES = 0.01, 200
+NON_DIGITS_LOSS = 0.01
 CORRUPTED_IMAGES, CORRUPTED_LOSS = 1000, 0.01  # test images at most
 TIME_FACTOR, TIME_ROUNDS = 1.5, 5
 MOST_CLASSES = 10  # with a check of their own if their recall is worse
@@ -195,6 +196,40 @@ def _acceptable(confidence: Confidence, right: Right) -> float:
 def _required(large: bool, chance: float, required: float = SIGNIFICANT) -> str:
     """The end of a reason: for a large loss, how likely it is by chance."""
     return f", p = {chance:.2g}, at least {required:.2g} required." if large else "."
+
+
+def non_digits(candidate: ModelCard, current: ModelCard) -> Check | None:
+    """The share of images that are no digit which is accepted; None if neither recognises any.
+
+    Each version's share is on its card, measured at its own threshold.
+    """
+    found, before = candidate.non_digits, current.non_digits
+    if before is None or found is None:
+        if before is None:
+            return None
+        return Check(
+            name="non-digits",
+            passed=False,
+            candidate=None,
+            current=before.test_accepted,
+            reason="It was not trained to recognise images that are no digit, as the current "
+            "version was: train with --non-digits.",
+        )
+    chance = 1.0
+    if large := found.test_accepted - before.test_accepted > NON_DIGITS_LOSS:
+        counts = [
+            [round(each.test_accepted * each.test), round((1 - each.test_accepted) * each.test)]
+            for each in (found, before)
+        ]
+        chance = float(fisher_exact(counts, alternative="greater").pvalue)
+    return Check(
+        name="non-digits",
+        passed=chance >= SIGNIFICANT,
+        candidate=found.test_accepted,
+        current=before.test_accepted,
+        reason=f"{found.test_accepted:.2%} of {found.test:,} images that are no digit are "
+        f"accepted, before {before.test_accepted:.2%}" + _required(large, chance),
+    )
 
 
 def corruptions(models: tuple[Model, Model], test: Images) -> Check:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from contract import activation
-from contract.card import SCHEMA, Evaluation, ModelCard, Parity, tensors
+from contract.card import SCHEMA, Evaluation, ModelCard, NonDigits, Parity, tensors
 from contract.errors import StoreError, WorseVersion
 from contract.provenance import git_commit, library_versions, processor
 from contract.store import Store
@@ -34,7 +34,7 @@ from export.proof import (
 from export.reading import as_served
 from export.runners import Graph, Labels, Pixels
 from export.samples import write_golden, write_mistakes, write_samples
-from export.threshold import acceptance
+from export.threshold import acceptance, non_digits_of
 from training.evaluate import Judged
 from training.model import parameters_of
 from training.run import Checkpoint, Run
@@ -115,6 +115,7 @@ def _published(
             parameters=parameters_of(graph),
             evaluation=evaluation,
             acceptance=acceptance(on_validation, (reference, labels)),
+            non_digits=_non_digits(run, pytorch, on_validation and on_validation[0], reference),
             inputs=inputs_of(pixels, reference, checkpoint.preparation),
             opset=opset,
             parity=parity,
@@ -129,6 +130,17 @@ def _published(
         version = store.publish(draft, card, sign)
     discard_failure(run.folder)  # of an earlier export
     return version
+
+
+def _non_digits(
+    run: Run, pytorch: runners.Model, validation: Predictions | None, test: Predictions
+) -> NonDigits | None:
+    """Their threshold, from the predictions for digits; None if the run has no such images."""
+    images = run.non_digits()
+    if images is None or validation is None:
+        return None
+    for_choice, for_measuring = (predictions_of(pytorch, pixels) for pixels in images)
+    return non_digits_of((validation, for_choice), (test, for_measuring))
 
 
 def _artifacts(

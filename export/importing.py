@@ -304,6 +304,7 @@ def _card(
         temperature=1.0,
         evaluation=labelled.evaluation if labelled else None,
         acceptance=None,
+        non_digits=None,
         opset=examined.original.opset,
         parity=parity,
         left_out=left_out,

@@ -127,6 +127,8 @@ def _compared(
             found.append(checks.accuracy(name, "held-out corrections that nobody reviewed", others))
     found += checks.recalls(pair, card.labels)
     found += [checks.calibration(pair), checks.accepted_share(pair)]
+    if check := checks.non_digits(card, current.card):
+        found.append(check)
     if card.preparation.kind == "digit":
         found.append(checks.corruptions(models, test))
     found += [checks.time_of_call(models, batch, card.shape) for batch in (1, 64)]

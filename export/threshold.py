@@ -7,17 +7,23 @@ Few images prove little. If fewer than 1 / (1 - WANTED) = 1,000 are accepted, al
 right, and even that does not prove 99.9 %: a model with an accuracy of 99.88 % classifies 600
 images without an error about every second time. With fewer than FEWEST images there is no
 threshold.
+
+A second threshold, of models that were trained on images that are no digit, is the lowest that
+accepts few of these. It gives way where it would refuse many digits. A prediction is uncertain
+below the higher one of the two.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import Acceptance
+from contract.card import Acceptance, NonDigits
 from export.proof import Predictions
 from export.runners import Labels
 
 WANTED = 0.999  # accuracy required of the accepted validation images
 FEWEST = 200  # validation images, as for the temperature
+NON_DIGITS_WANTED = 0.02  # at most this share of the validation images that are no digit accepted
+MOST_REFUSED = 0.015  # of the validation digits, for that
 
 Confidence = NDArray[np.float32]  # (n,), probability of the predicted class
 Right = NDArray[np.bool_]  # (n,)
@@ -42,6 +48,38 @@ def acceptance(
         test_accepted=test_accepted,
         test_accuracy=test_accuracy,
     )
+
+
+def non_digits_of(
+    validation: tuple[Predictions, Predictions], test: tuple[Predictions, Predictions]
+) -> NonDigits | None:
+    """The threshold by which images that are no digit are recognised, and its effect.
+
+    Each pair has the predictions for digits and for the others. None if there are too few digits.
+    """
+    if len(validation[0].classes) < FEWEST:
+        return None
+    digits, others = (_confidence(each) for each in validation)
+    test_digits, test_others = (_confidence(each) for each in test)
+    threshold = min(
+        float(np.quantile(others, 1 - NON_DIGITS_WANTED)),
+        float(np.quantile(digits, MOST_REFUSED)),
+    )
+    return NonDigits(
+        threshold=threshold,
+        wanted=NON_DIGITS_WANTED,
+        validation=len(others),
+        validation_accepted=float((others >= threshold).mean()),
+        validation_refused=float((digits < threshold).mean()),
+        test=len(test_others),
+        test_accepted=float((test_others >= threshold).mean()),
+        test_refused=float((test_digits < threshold).mean()),
+    )
+
+
+def _confidence(predictions: Predictions) -> NDArray[np.float64]:
+    confidence: NDArray[np.float64] = predictions.probabilities.max(1).astype(np.float64)
+    return confidence
 
 
 def lowest_threshold(confidence: Confidence, right: Right, wanted: float = WANTED) -> float:

@@ -75,8 +75,7 @@ def main(words: Sequence[str] | None = None) -> int:
         images = labelled(arguments.folder, version.card.labels)
     except (StoreError, OSError, ValueError) as error:
         parser.error(str(error))
-    acceptance = version.card.acceptance
-    threshold = acceptance.threshold if acceptance else 0.0
+    threshold = version.card.threshold
     answers = list(classified(version, images))
 
     right = sum(answer.label == answer.image.label for answer in answers)

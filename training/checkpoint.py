@@ -227,6 +227,11 @@ def load_pixels(path: Path) -> NDArray[np.uint8]:
     return _arrays(path, "pixels")[0]
 
 
+def load_non_digits(path: Path) -> list[NDArray[np.uint8]]:
+    """Those for validation and for testing; BadRun if the file is damaged."""
+    return _arrays(path, "validation", "test")
+
+
 def digests(pixels: NDArray[np.uint8]) -> list[bytes]:
     """A digest of each image of (n, h, w) or (n, h, w, 3): the same pixels have the same."""
     return [blake2b(image.tobytes(), digest_size=DIGEST).digest() for image in pixels]

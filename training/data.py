@@ -45,6 +45,7 @@ DEFAULT = Reading()
 USUAL_BATCH = 128  # images, the recipe's default
 HANDS = 0.1  # share of digits in other hands among MNIST's training images
 FEW_BATCHES = 8  # at least, of training images an epoch
+NON_DIGITS = {"mnist": 0.1, "digits": 0.1}  # share of images that are no digit, by data set
 
 log = logging.getLogger("training")
 
@@ -64,6 +65,10 @@ class DataSet:
     shape: tuple[int, ...] = (SIDE, SIDE)  # of one image: (h, w) gray or (h, w, 3) RGB
     reading: Reading = DEFAULT  # which reads the same images again
     validation: int = 0  # how many of the last images in `train` the user set apart for validation
+
+    @property
+    def is_prepared_as_digits(self) -> bool:
+        return isinstance(self.preparation, DigitPreparation) and self.shape == (SIDE, SIDE)
 
     def check_fits(self, labels: Sequence[str], prepare: Preparer) -> None:
         """BadData unless these are the classes and the pixels of a loaded model."""
@@ -106,11 +111,14 @@ def find_data_set(
 def suited(data: DataSet, preset: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The options that suit the data, and those of a preset, which override them.
 
-    Small sets have small batches with a preset too, and MNIST digits in other hands.
+    Small sets have small batches with a preset too. MNIST has digits in other hands, and digits
+    have images that are no digit.
     """
     general = suggested(data.shape, data.labels, len(data.train[0]))
     if data.wanted == "mnist" and data.shape == (SIDE, SIDE):
         general["hands"] = HANDS
+    if data.wanted in NON_DIGITS and data.is_prepared_as_digits:
+        general["non_digits"] = NON_DIGITS[data.wanted]
     if preset is None:
         return {**general, **data.recipe}
     return {**general, **_recipe_of_few(len(data.train[0])), **preset}

@@ -1,6 +1,7 @@
 """The training loop: from images to weights, step by step.
 
     each batch:        pixels --augment--> images --network--> logits --> loss --> weights
+                       with some images that are no digit, if the recipe has a share of them
     after each epoch:  validation loss; the best weights so far are kept
 
 The data set is one tensor on the device, a batch is one indexing operation, and a batch is
@@ -34,6 +35,7 @@ from training.place import Place
 from training.progress import Epoch
 from training.recipe import BadRecipe, Recipe
 
+NON_DIGIT_WEIGHT = 0.5  # of their loss, as in Hendrycks et al., arXiv 1812.04606
 CHECK_EVERY = 8  # steps between two checks for a stop in several processes: each is a message
 
 # Everything that a stopped training needs to be resumed: tensors, numbers and texts only.
@@ -86,9 +88,13 @@ class Training:
         validation: Part | None,
         teachers: Sequence[nn.Module] = (),
         transform: Transform | None = None,
+        non_digits: Tensor | None = None,
     ) -> None:
-        """`transform` augments images in place of the recipe's options."""
+        """`transform` augments images in place of the recipe's options. Each batch has some of
+        `non_digits` (n, h, w) uint8 too, if there are any.
+        """
         self._transform = transform
+        self._non_digits = None if non_digits is None else non_digits.to(place.device)
         self._recipe, self._place = recipe, place
         self._train = train.to(place.device)
         self._validation = validation and validation.to(place.device)
@@ -202,13 +208,19 @@ class Training:
         self._seed_step()
         images = as_input(self._train.pixels[batch])  # (n, c, h, w)
         labels = self._train.labels[batch]  # (n,)
+        if self._non_digits is not None:
+            images = torch.cat([images, as_input(self._sampled(self._non_digits))])
         if self._epoch < self._recipe.epochs - self._recipe.plain_epochs:
             images = self._augmented(images)
         # Convolutions over channels-last tensors take half the CPU time.
         images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._place.device.type, enabled=self._recipe.mixed_precision):
-            logits = self._parallel_network(images)  # (n, classes)
-            plain, loss = self._losses(logits.float(), labels, images)
+            all_logits = self._parallel_network(images).float()
+            logits, others = all_logits[: len(labels)], all_logits[len(labels) :]  # (n, classes)
+            plain, loss = self._losses(logits, labels, images[: len(labels)])
+            if len(others):
+                equal = torch.full_like(others, 1 / others.shape[1])  # probabilities
+                loss = loss + NON_DIGIT_WEIGHT * F.cross_entropy(others, equal)
         self._optimiser.zero_grad()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self._optimised():
@@ -217,6 +229,14 @@ class Training:
                 self._average.update_parameters(self._network)
         right = (logits.detach().argmax(1) == labels).float().mean()
         self._sums += torch.stack([plain, right])
+
+    def _sampled(self, pixels: Tensor) -> Tensor:
+        """Some of the images that are no digit, of which each process takes its part."""
+        wanted = self._recipe.non_digits * self._recipe.batch_size / self._place.processes
+        size = (max(1, round(wanted)),)
+        return pixels[
+            torch.randint(len(pixels), size, generator=self._random, device=self._place.device)
+        ]
 
     def _augmented(self, images: Tensor) -> Tensor:
         if self._transform is None:

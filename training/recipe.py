@@ -111,6 +111,10 @@ class Recipe:
     contrast: float = number(0.65, "largest loss of contrast of paper and of ink", 0, 0.9)
     noise: float = number(0.2, "largest standard deviation of pixel noise, ink is 1", 0, 1)
     erasing: float = number(0.3, "largest part of the image hidden by a rectangle", 0, 0.5)
+    # Images that are no digit, for which equal probabilities are learned: `non_digits`
+    non_digits: float = number(
+        0.0, "images that are no digit in a batch, as a fraction of its size", 0, 1
+    )
     # Augmentation of photographs, or of any images that are not gray 28x28
     flip: float = number(0.0, "share of images that are mirrored, left to right", 0, 1)
     crop: float = number(0.0, "largest shift of the image, as a fraction of its side", 0, 0.5)

@@ -9,6 +9,8 @@
               validation_set.npz    the validation images, on which export finds the threshold
               also.npz              images of --also that are trained on
               corrections.npz       those that are held out, by which export judges the model too
+              non_digits.npz        images that are no digit: those by which export finds the
+                                    threshold, and those by which it measures the effect
               calibration.npz       training images, on which export calibrates int8
               trained_on.bin        digests of all images that were trained or validated on, by
                                     which export recognises them among test images
@@ -29,7 +31,7 @@ imported. A single file, which may come from anybody, is treated otherwise: see 
 
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -48,6 +50,7 @@ from training.checkpoint import (
     load_digests,
     load_held_out,
     load_images,
+    load_non_digits,
     load_pixels,
     save,
     save_images,
@@ -59,6 +62,7 @@ __all__ = ["BadRun", "Checkpoint", "Run"]  # what other modules need to know of 
 
 CHECKPOINT, TEST_SET, FACTS, LAST = "checkpoint.pt", "test_set.npz", "run.json", "last.pt"
 CALIBRATION, VALIDATION_SET = "calibration.npz", "validation_set.npz"
+NON_DIGITS = "non_digits.npz"
 ALSO, CORRECTIONS, TRAINED_ON = "also.npz", "corrections.npz", "trained_on.bin"
 EPOCHS, METRICS = "metrics.jsonl", "training_metrics.json"
 PROGRESS = "progress.jsonl"
@@ -235,13 +239,20 @@ class Run:
         calibration: NDArray[np.uint8],
         trained_on: Collection[bytes],
         history: list[Epoch],
+        non_digits: Sequence[NDArray[np.uint8]] | None = None,
         **measured: Any,
     ) -> None:
-        """Write everything, the checkpoint last. `trained_on` are digests of images."""
+        """Write everything, the checkpoint last.
+
+        `trained_on` are digests of images, `non_digits` those for validation and for testing.
+        """
         for file, images in ((TEST_SET, test_set), (VALIDATION_SET, validation_set)):
             if images is not None:
                 save_images(self.folder / file, pixels=images[0], labels=images[1])
         save_images(self.folder / CALIBRATION, pixels=calibration)
+        if non_digits is not None:
+            validation, test = non_digits
+            save_images(self.folder / NON_DIGITS, validation=validation, test=test)
         replace_together({self.folder / TRAINED_ON: b"".join(trained_on)})
         facts = checkpoint.model_dump(mode="json", exclude={"weights"})
         epochs = [epoch._asdict() for epoch in history]
@@ -285,6 +296,13 @@ class Run:
         """Corrections of users that were held out; None if there are none."""
         path = self.folder / CORRECTIONS
         return load_held_out(path) if path.exists() else None
+
+    def non_digits(self) -> list[NDArray[np.uint8]] | None:
+        """Images (n, 28, 28) that are no digit, for validation and for testing; None: no share of
+        them was trained on.
+        """
+        path = self.folder / NON_DIGITS
+        return load_non_digits(path) if path.exists() else None
 
     def calibration(self) -> NDArray[np.uint8]:
         """Pixels (n, h, w) or (n, h, w, 3) of some training images."""

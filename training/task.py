@@ -15,12 +15,14 @@ from torch import Tensor
 from contract.card import DataFacts
 from training.also import Also
 from training.augment import Transform, transformed
-from training.data import DIGITS, DataSet
+from training.data import DataSet
 from training.evaluate import as_input
 from training.hands import drawn_digits, hands_in
+from training.image import TEN_DIGITS
 from training.listing import counted
 from training.loop import Part
 from training.model import GRAY_28, in_words
+from training.non_digits import draw_non_digits, pool_size
 from training.place import Place
 from training.recipe import BadRecipe, Recipe, flag
 
@@ -39,6 +41,7 @@ class Task:
     transform: Transform | None = None  # a user's own augmentation
     also: Also | None = None
     images: int = 0  # different ones in `train`
+    non_digits: Tensor | None = None  # (n, 28, 28) uint8, shown beside those of `train`
 
     @property
     def facts(self) -> DataFacts:
@@ -80,12 +83,25 @@ def task_of(
     images = len(train) + (len(also.train[1]) if also else 0)
     if also:
         train = _with(train, also, recipe.also_weight)
-    return Task(data, train, validation, test, place, transform, also, images)
+    non_digits = _non_digits(train, data, recipe) if recipe.non_digits else None
+    return Task(data, train, validation, test, place, transform, also, images, non_digits)
+
+
+def _non_digits(train: Part, data: DataSet, recipe: Recipe) -> Tensor:
+    """Images that are no digit, made of letters and shapes, and of some training images."""
+    if tuple(data.labels) != TEN_DIGITS or not data.is_prepared_as_digits:
+        raise BadRecipe(
+            "--non-digits is for gray images of 28x28, prepared as digits, with the classes 0 to "
+            "9; these are others: use --non-digits 0"
+        )
+    shown = round(len(train) * recipe.epochs * recipe.non_digits)
+    drawn = draw_non_digits(pool_size(shown), "training", train.arrays(), recipe.seed)
+    return torch.from_numpy(drawn.pixels)
 
 
 def _with_hands(part: Part, data: DataSet, recipe: Recipe) -> Part:
     """The part, followed by digits in other hands, of which the recipe gives the share."""
-    if data.shape != GRAY_28 or tuple(data.labels) != DIGITS:
+    if data.shape != GRAY_28 or tuple(data.labels) != TEN_DIGITS:
         raise BadRecipe("--hands draws gray digits of 28x28 for the classes 0 to 9: use --hands 0")
     count = round(len(part) * recipe.hands / (1 - recipe.hands))
     pixels, labels = drawn_digits(count, recipe.seed, hands_in(recipe.without_hands))

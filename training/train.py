@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contract.card import DigitPreparation
@@ -22,10 +23,12 @@ from training.augment import Transform, augment, transformed
 from training.checkpoint import HeldOut, digests, load_pretrained, load_weights
 from training.data import DataSet
 from training.evaluate import Judged, as_input, fit_temperature, judge, logits_of
+from training.letters import Use
 from training.listing import counted
-from training.loop import Stopped, Training
+from training.loop import Part, Stopped, Training
 from training.model import build, in_words, parameters_of
 from training.networks.own import BadNetwork
+from training.non_digits import HELD_OUT, draw_non_digits
 from training.place import Place, configure, place_of
 from training.plots import as_seen, write_plots
 from training.progress import Epoch, Progress, Record
@@ -147,7 +150,14 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
         teachers = [_teacher(run, number, recipe, task) for number in range(1, recipe.teachers + 1)]
         configure(recipe, place.processes)
         training = Training(
-            network, recipe, place, task.train, task.validation, teachers, task.transform
+            network,
+            recipe,
+            place,
+            task.train,
+            task.validation,
+            teachers,
+            task.transform,
+            task.non_digits,
         )
         if place.broadcast(run.resumable):
             training.resume_from(run.state())
@@ -332,6 +342,7 @@ def _finish(
         task.train.pixels[:CALIBRATION].numpy(),
         _trained_on(task),
         training.history,
+        None if task.non_digits is None else _held_out_non_digits(task),
         **judged.measured(),
         best_epoch=training.best["epoch"],  # by validation loss
         kept_epoch=training.kept["epoch"],
@@ -345,6 +356,14 @@ def _finish(
     )
     board.end(judged, test.pixels)
     _report(run, task.place, judged)
+
+
+def _held_out_non_digits(task: Task) -> list[NDArray[np.uint8]] | None:
+    """Those by which export finds the threshold, and those by which it measures the effect."""
+    if task.validation is None:
+        return None
+    parts: tuple[tuple[Use, Part], ...] = ("validation", task.validation), ("test", task.test)
+    return [draw_non_digits(HELD_OUT, use, part.arrays()).pixels for use, part in parts]
 
 
 def _trained_on(task: Task) -> list[bytes]:

@@ -64,7 +64,7 @@ export class Answer {
 	}
 
 	show(reading) {
-		const { label, index, confidence, probabilities, uncertain } = reading;
+		const { label, index, confidence, probabilities, uncertain, reason } = reading;
 		this.#reading = null;
 		const known = this.#labels.length === probabilities?.length && this.#labels[index] === label;
 		if (probabilities && !known) this.labels = probabilities.map((_, at) => (at === index ? label : String(at)));
@@ -73,7 +73,7 @@ export class Answer {
 		this.box.className = `card${uncertain ? " unsure" : ""}`;
 		const shares = sharesOf(reading, this.#labels);
 		const likeliest = [...shares].sort((a, b) => b.probability - a.probability);
-		const sure = uncertain ? doubt(likeliest) : `${chance(confidence)} sure`;
+		const sure = uncertain ? doubt(likeliest, reason) : `${chance(confidence)} sure`;
 		tell("sure", sure);
 		tell("why", uncertain ? this.#reasonOf(reading) : "");
 		tell("old", "");
@@ -142,7 +142,8 @@ function sharesOf({ probabilities, top_k: top }, labels) {
 	return top.map(({ index, label, confidence }) => ({ index, label, probability: confidence }));
 }
 
-function doubt([first, second]) {
+function doubt([first, second], reason) {
+	if (reason === "not_one_digit") return "Not sure: this may not be one digit";
 	return second?.probability >= 0.05 ? `Not sure: ${first.label} or ${second.label}?` : `Not sure: probably ${first.label}`;
 }
 

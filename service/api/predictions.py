@@ -24,10 +24,14 @@ from service.errors import Problem
 from service.models.loading import Model
 from service.models.manager import ModelManager
 from service.problem_types.versions import VERSION_REPLACED
-from service.telemetry.metrics.registry import Metrics
+from service.telemetry.metrics.registry import LOW_CONFIDENCE, NOT_ONE_DIGIT, Metrics
 from service.tensors import Answers, Pixels, Rows
 
-CERTAIN, UNCERTAIN = b"}", b',"uncertain":true}'
+CERTAIN = b"}"
+UNCERTAIN = {
+    reason: b',"uncertain":true,"reason":"%b"}' % reason.encode()
+    for reason in (LOW_CONFIDENCE, NOT_ONE_DIGIT)
+}
 TOP = 5  # classes that a prediction of many labels names
 FEW_OF = 8  # of that many times as many labels, the likeliest are found before they are sorted
 # A prediction of few or of many labels: opening, confidence, what `texts` has of it, and end.
@@ -96,14 +100,16 @@ class BatchPredictions:
                     openings[index],
                     number,
                     text,
-                    CERTAIN if confidence >= threshold else UNCERTAIN,
+                    CERTAIN if confidence >= threshold else UNCERTAIN[self.reason(place)],
                 )
-                for index, number, text, confidence in zip(
-                    self.indexes,
-                    numbers[1:-1].split(b","),
-                    self.texts,
-                    self.confidences,
-                    strict=True,
+                for place, (index, number, text, confidence) in enumerate(
+                    zip(
+                        self.indexes,
+                        numbers[1:-1].split(b","),
+                        self.texts,
+                        self.confidences,
+                        strict=True,
+                    )
                 )
             ]
         return self._predictions
@@ -114,6 +120,16 @@ class BatchPredictions:
             threshold = self.model.threshold
         return self.confidences[place] < threshold
 
+    def reason(self, place: int) -> str:
+        """Why the prediction of one image is uncertain.
+
+        The image may be one of two digits, or none: then two classes together are unlikely too.
+        """
+        least = self.model.two_least
+        if least and float(np.partition(self.probabilities[place], -2)[-2:].sum()) < least:
+            return NOT_ONE_DIGIT
+        return LOW_CONFIDENCE
+
     def record(self, metrics: Metrics, places: Sequence[int], threshold: float | None) -> None:
         """Count the predictions of some of its images."""
         indexes, confidences = self.indexes, self.confidences
@@ -123,7 +139,9 @@ class BatchPredictions:
         least = self.model.threshold if threshold is None else threshold
         metrics.predictions.record_all(map(self.model.labels.__getitem__, indexes))
         metrics.confidence.record_all(confidences)
-        metrics.uncertain.record_all([()] * sum(map(least.__gt__, confidences)))
+        metrics.uncertain.record_all(
+            [(self.reason(place),) for place in places if self.confidences[place] < least]
+        )
 
     def prediction(self, place: int, options: Options, preview_url: str | None = None) -> bytes:
         """The entry of "predictions" of one image."""
@@ -136,7 +154,10 @@ class BatchPredictions:
             end += b',"top_k":[%b]' % top
         if preview_url is not None:
             end += b',"%b":"%b"' % (str(options.debug).encode(), preview_url.encode())
-        end += UNCERTAIN if self.uncertain(place, options.threshold) else CERTAIN
+        if self.uncertain(place, options.threshold):
+            end += UNCERTAIN[self.reason(place)]
+        else:
+            end += CERTAIN
         text = self.texts[place]
         if many and options.top_k is not None:
             (text,) = self._tops(slice(place, place + 1), options.top_k)

@@ -1,6 +1,6 @@
 """Responses as the OpenAPI document describes them; `openapi` puts the document together."""
 
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -40,6 +40,12 @@ class Prediction(Class):
     )
     uncertain: bool | SkipJsonSchema[None] = Field(
         None, description="true where the confidence is below the threshold"
+    )
+    reason: Literal["low_confidence", "not_one_digit"] | SkipJsonSchema[None] = Field(
+        None,
+        description="why it is uncertain. `not_one_digit`: the image seems to hold no digit, or "
+        "several; only of models that were trained on such images. `low_confidence`: any other, "
+        "such as a digit that may be one of two",
     )
     pixels: str | SkipJsonSchema[None] = Field(
         None, description="what the network saw, as a data URL, with `debug=pixels`"

@@ -84,7 +84,12 @@ class Model:
     @cached_property
     def threshold(self) -> float:
         """Below this confidence a prediction is uncertain, unless the request sets another one."""
-        return self.card.acceptance.threshold if self.card.acceptance else 0.0
+        return self.card.threshold
+
+    @cached_property
+    def two_least(self) -> float:
+        """Below this sum of its two highest probabilities, an uncertain image is not one digit."""
+        return self.card.non_digits.threshold if self.card.non_digits else 0.0
 
     @cached_property
     def labels(self) -> list[tuple[str]]:

@@ -12,7 +12,7 @@ from contract.version import Version
 @pytest.fixture
 def facts(version: Version) -> dict[str, Any]:
     card: dict[str, Any] = json.loads(version.card.to_json())
-    return card | {"schema_version": 5}
+    return card | {"schema_version": 6}
 
 
 def test_a_card_survives_a_round_trip_through_json(version: Version) -> None:
@@ -51,8 +51,8 @@ def test_the_error_names_any_missing_field(facts: dict[str, Any], name: str) -> 
         ({"colour": "blue"}, "colour: Extra inputs are not permitted"),
         ({"parameters": "many"}, "parameters: Input should be a valid integer"),
         ({"temperature": 0}, "temperature: Input should be greater than 0"),
-        ({"schema_version": "2"}, "schema_version: Input should be 2, 3, 4 or 5"),
-        ({"schema_version": 6}, "schema_version is 6, newer than 5, .*: update digitserve"),
+        ({"schema_version": "2"}, "schema_version: Input should be 2, 3, 4, 5 or 6"),
+        ({"schema_version": 7}, "schema_version is 7, newer than 6, .*: update digitserve"),
         ({"schema_version": 1}, "schema_version is 1, older than 2, .*: export the run again"),
         ({"files": {"../passwd": {"sha256": "0" * 64, "size": 1}}}, r"files.*passwd"),
         ({"files": {"a": {"sha256": "short", "size": 1}}}, r"files\.a\.sha256"),
@@ -90,9 +90,10 @@ def test_the_error_names_all_invalid_fields(facts: dict[str, Any]) -> None:
         ModelCard.from_json(json.dumps(facts | {"name": 1, "run": 2}))
 
 
-_SINCE_5 = ("job", "gate", "inputs")
+_SINCE_6 = ("non_digits",)
+_SINCE_5 = ("job", "gate", "inputs", *_SINCE_6)
 _SINCE_4 = ("preparation", "imported", *_SINCE_5)
-LATER = {2: ("acceptance", *_SINCE_4), 3: _SINCE_4, 4: _SINCE_5, 5: ()}
+LATER = {2: ("acceptance", *_SINCE_4), 3: _SINCE_4, 4: _SINCE_5, 5: _SINCE_6, 6: ()}
 
 
 @pytest.mark.parametrize("schema", LATER)
@@ -101,7 +102,7 @@ def test_cards_of_all_schemas_since_2_are_read(facts: dict[str, Any], schema: in
     card = ModelCard.from_json(json.dumps(facts | {"schema_version": schema}))
     assert card.schema_version == schema
     assert (card.acceptance, card.preparation, card.imported) == (None, DigitPreparation(), None)
-    assert (card.job, card.gate) == (None, None)
+    assert (card.job, card.gate, card.non_digits) == (None, None, None)
     assert (card.inputs is None) == (schema < 5)
     assert ModelCard.from_json(card.to_json()) == card
 
@@ -159,7 +160,7 @@ def test_the_schema_version_is_checked_before_unknown_fields(
     facts: dict[str, Any],
 ) -> None:
     with pytest.raises(BadCard) as refused:
-        ModelCard.from_json(json.dumps(facts | {"schema_version": 6, "colour": "blue"}))
+        ModelCard.from_json(json.dumps(facts | {"schema_version": 7, "colour": "blue"}))
     assert "colour" not in str(refused.value)
 
 

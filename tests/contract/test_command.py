@@ -204,7 +204,7 @@ def test_schema_prints_the_json_schema_of_cards(capsys: pytest.CaptureFixture[st
     assert main(["schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
     assert {*schema["required"]} == {*ModelCard.model_fields}
-    assert schema["properties"]["schema_version"]["enum"] == [2, 3, 4, 5]
+    assert schema["properties"]["schema_version"]["enum"] == [2, 3, 4, 5, 6]
     assert schema["additionalProperties"] is False
 
 

@@ -84,6 +84,28 @@ def test_the_card_records_the_acceptance_threshold(
     assert found.test_accuracy == pytest.approx(right.mean())
 
 
+def test_the_card_records_how_images_that_are_no_digit_are_recognised(
+    run: Run, small_data: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = held_out(run, tmp_path / "run", small_data, slice(300))
+    others = np.random.default_rng(0).integers(0, 256, (2, 100, 28, 28), np.uint8)
+    np.savez_compressed(own.folder / "non_digits.npz", validation=others[0], test=others[1])
+    words = ["--run", str(own.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
+    assert main(words) == 0
+    version = Store(tmp_path, "digits").open()
+    found = version.card.non_digits
+    assert found is not None
+    assert (found.validation, found.test) == (100, 100)
+    assert f"Recognised below a confidence of {found.threshold:.4f}" in capsys.readouterr().err
+    model = onnx_runtime(version.folder / "model.onnx")
+    confidence, of_digits = (model(each)[1].max(1) for each in (others[1], run.test_set()[0]))
+    assert found.test_accepted == pytest.approx((confidence >= found.threshold).mean())
+    assert found.test_refused == pytest.approx((of_digits < found.threshold).mean())
+    (own.folder / "non_digits.npz").write_bytes(b"PK nothing")
+    assert main(words) == 1
+    assert "non_digits.npz is missing or damaged" in capsys.readouterr().err
+
+
 def test_a_run_with_few_validation_images_is_published_without_a_threshold(
     run: Run, small_data: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,9 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from contract.card import Acceptance
+from contract.card import Acceptance, NonDigits
 from export.proof import Predictions
-from export.threshold import FEWEST, acceptance, accepted, lowest_threshold
+from export.threshold import (
+    FEWEST,
+    MOST_REFUSED,
+    NON_DIGITS_WANTED,
+    acceptance,
+    accepted,
+    lowest_threshold,
+    non_digits_of,
+)
 
 CONFIDENCES = st.floats(0.125, 1, width=32)
 
@@ -96,3 +104,41 @@ def test_few_images_give_no_threshold() -> None:
     assert acceptance(None, test) is None
     assert acceptance(answers(np.ones(FEWEST - 1, np.bool_)), test) is None
     assert acceptance(answers(np.ones(FEWEST, np.bool_)), test) is not None
+
+
+# ---- images that are no digit --------------------------------------------------------------------
+
+
+def evenly(lowest: float, highest: float, count: int = 1000) -> Predictions:
+    """Predictions of two classes, with confidences at equal distances."""
+    confidence = np.linspace(lowest, highest, count)
+    rows = np.stack([confidence, 1 - confidence], 1).astype(np.float32)
+    return Predictions(np.log(rows), rows)
+
+
+def test_few_images_that_are_no_digit_are_accepted() -> None:
+    found = non_digits_of(
+        (evenly(0.8, 0.99), evenly(0.5, 0.7)), (evenly(0.6, 0.99), evenly(0.5, 0.8))
+    )
+    assert found is not None
+    assert found.threshold == pytest.approx(0.696, abs=1e-3)
+    assert found.wanted == NON_DIGITS_WANTED
+    assert found.validation_accepted == pytest.approx(NON_DIGITS_WANTED, abs=1e-3)
+    assert (found.validation, found.validation_refused, found.test) == (1000, 0.0, 1000)
+    assert found.test_accepted == pytest.approx((0.8 - found.threshold) / 0.3, abs=2e-3)
+    assert found.test_refused == pytest.approx((found.threshold - 0.6) / 0.39, abs=2e-3)
+
+
+def test_few_digits_are_refused_even_if_other_images_look_the_same() -> None:
+    alike = evenly(0.5, 0.99)
+    found = non_digits_of((alike, alike), (alike, alike))
+    assert isinstance(found, NonDigits)
+    assert found.validation_refused == pytest.approx(MOST_REFUSED, abs=1e-3)
+    assert found.validation_accepted > 0.9
+
+
+def test_few_digits_give_no_threshold_for_other_images() -> None:
+    others = evenly(0.5, 0.7)
+    for count, has_threshold in ((FEWEST - 1, False), (FEWEST, True)):
+        found = non_digits_of((evenly(0.8, 0.99, count), others), (evenly(0.8, 0.99), others))
+        assert (found is not None) == has_threshold

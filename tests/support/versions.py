@@ -1,5 +1,6 @@
 """Separate stores with versions to switch between."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,7 @@ def give_a_newer_schema(store: Store, number: int) -> None:
     """Make it a version that a newer release of this project published."""
     card = store.folder / f"{number}/card.json"
     newer = f'"schema_version": {SCHEMA + 1}'
-    card.write_text(card.read_text().replace(f'"schema_version": {SCHEMA}', newer))
+    card.write_text(re.sub(r'"schema_version": \d+', newer, card.read_text()))
 
 
 def gate(verdict: str) -> Gate:

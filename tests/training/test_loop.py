@@ -43,6 +43,12 @@ class Keeper:
         return self.left == 0
 
 
+def noise(count: int, seed: int) -> Tensor:
+    """Images (count, 28, 28) that are no digit."""
+    random = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 28, 28), dtype=torch.uint8, generator=random)
+
+
 def saved_and_loaded(state: State) -> State:
     """A copy as a file stores it, which shares no tensor with the running training."""
     import io
@@ -72,7 +78,15 @@ def new_training(part: Part) -> Callable[..., Training]:
             width=recipe.width,
         )  # fmt: skip
         learn, held_out = split(part, recipe)
-        return Training(network, recipe, Place(torch.device("cpu")), learn, held_out, teachers)
+        return Training(
+            network,
+            recipe,
+            Place(torch.device("cpu")),
+            learn,
+            held_out,
+            teachers,
+            non_digits=noise(200, seed=0) if recipe.non_digits else None,
+        )
 
     return create
 
@@ -111,6 +125,19 @@ def test_every_network_learns(network: str, new_training: Callable[..., Training
     training = new_training(recipe_with(network=network, epochs=4, dropout1=0, dropout2=0))
     training.run(Keeper())
     assert (training.history[-1].validation_accuracy or 0) > 0.8
+
+
+def test_images_that_are_no_digit_get_a_low_confidence(
+    new_training: Callable[..., Training], part: Part
+) -> None:
+    recipe = recipe_with(non_digits=0.25)
+    training = new_training(recipe)
+    training.run(Keeper())
+    network = build("compact", classes=10)
+    network.load_state_dict(training.kept["weights"])
+    confidence = logits_of(network, noise(100, seed=1)).softmax(1).max(1).values
+    assert confidence.mean() < 0.4
+    assert (logits_of(network, part.pixels).argmax(1) == part.labels).float().mean() > 0.85
 
 
 @pytest.mark.slow
@@ -174,11 +201,12 @@ def test_plateau_lowers_the_rate_after_an_epoch_without_improvement(
     "options",
     [
         {"rotation": 10.0, "elastic": 0.5, "spoiled": 0.25},
+        {"non_digits": 0.25, "shift": 1.0},
         slow({"optimiser": "sgd", "schedule": "plateau", "ema": 0.9, "patience": 2}),
         slow({"optimiser": "adamw", "schedule": "step", "decay_every": 1, "weight_decay": 0.1}),
         slow({"schedule": "cosine", "dropout1": 0.3, "validation": 0.0}),
     ],
-    ids=["augmented", "sgd plateau average", "adamw step", "dropout, no validation"],
+    ids=["augmented", "non-digits", "sgd plateau average", "adamw step", "dropout, no validation"],
 )
 def test_a_resumed_training_reaches_the_weights_of_an_uninterrupted_one(
     steps: int,

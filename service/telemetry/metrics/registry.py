@@ -51,6 +51,9 @@ SwapResult = Literal["swapped", "failed_verify", "failed_load", "failed_golden",
 SWAPS: tuple[SwapResult, ...] = get_args(SwapResult)
 CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
+# Why a prediction is uncertain, in answers and in metrics.
+LOW_CONFIDENCE, NOT_ONE_DIGIT = "low_confidence", "not_one_digit"
+
 
 MetricKind = Literal["counter", "gauge", "histogram"]
 
@@ -158,8 +161,10 @@ class Metrics:
             "label",
         )
         self.uncertain = counter(
-            "predictions_uncertain", "Predictions below the acceptance threshold"
+            "predictions_uncertain", "Predictions below the acceptance threshold", "reason"
         )
+        for reason in (LOW_CONFIDENCE, NOT_ONE_DIGIT):
+            self.uncertain.labels(reason)
         self.confidence = histogram(
             "prediction_confidence", "Probability of the returned label", buckets=CONFIDENCE
         )

@@ -286,6 +286,7 @@ def test_answers_below_the_threshold_are_uncertain(service: Service) -> None:
         for threshold in (1, 0)
     )
     assert below.pop("uncertain") is True
+    assert below.pop("reason") == "low_confidence"
     assert below == above
 
 

@@ -483,7 +483,7 @@ def test_rollback_with_a_damaged_history_is_rejected_and_reported(
 def test_a_card_with_a_newer_schema_asks_for_an_update(service: Service, store: Store) -> None:
     give_a_newer_schema(store, 2)
     detail = admin(service, "digits/versions/2/activate").json()["detail"]
-    assert "schema_version is 6, newer than 5" in detail
+    assert "schema_version is 7, newer than 6" in detail
 
 
 def test_of_a_newer_release_the_version_before_is_served_at_start(store: Store) -> None:
@@ -495,7 +495,7 @@ def test_of_a_newer_release_the_version_before_is_served_at_start(store: Store) 
         assert predicted(service)[0] == "1"
         swap = status(service)["last_swap"]
         assert (swap["result"], swap["version"]) == ("failed_verify", "2")
-        assert "schema_version is 6, newer than 5" in swap["reason"]
+        assert "schema_version is 7, newer than 6" in swap["reason"]
         assert "serving version 1, which was current before" in service.log
 
 

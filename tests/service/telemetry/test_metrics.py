@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from contract.card import Acceptance
+from contract.card import Acceptance, NonDigits
 from contract.store import Store
 from contract.version import Version
 from service.tensors import Pixels
@@ -18,7 +18,7 @@ from tests.support.metrics import counted, exposition, metric
 from tests.support.pictures import SEVEN
 from tests.support.running import Service
 from tests.support.tensors import HEADER, client_of, document, inputs_of, post
-from tests.support.versions import publish, two_versions
+from tests.support.versions import publish, two_versions, warmer
 
 UNCERTAIN = "predictions_uncertain_total"
 PNG = {"Content-Type": "image/png"}
@@ -67,26 +67,47 @@ def values_of(service: Service) -> dict[str, set[str]]:
 
 
 def test_answers_below_the_threshold_of_the_request_are_counted(service: Service) -> None:
-    assert metric(service, UNCERTAIN) == 0
+    assert counted(service, UNCERTAIN) == 0
     predict(service, "?threshold=1")
     predict(service, "?threshold=0")
     post_parts(service, part(SEVEN), part(SEVEN))
-    assert metric(service, UNCERTAIN) == 1
+    assert counted(service, UNCERTAIN) == 1
     images = {"images": [b64encode(SEVEN).decode()] * 3}
     fetch.post(f"{service.url}/v1/predict?threshold=1", json=images).raise_for_status()
-    assert metric(service, UNCERTAIN) == 4
+    assert counted(service, UNCERTAIN) == 4
+
+
+def test_uncertain_answers_are_counted_by_reason(
+    published: tuple[Store, Version], tmp_path: Path
+) -> None:
+    recognised = NonDigits(
+        threshold=0.9, wanted=0.02, validation=1000, validation_accepted=0.02,
+        validation_refused=0.01, test=1000, test_accepted=0.02, test_refused=0.01,
+    )  # fmt: skip
+    store = two_versions(published, tmp_path)
+    unsure = publish(store, published[1], warmer(50), non_digits=recognised)
+    store.activate(publish(store, published[1], non_digits=recognised))
+    with Service.started(store.folder.parent) as service:
+        predict(service, "?threshold=1")
+        assert metric(service, f'{UNCERTAIN}{{reason="low_confidence"}}') == 1
+        assert metric(service, f'{UNCERTAIN}{{reason="not_one_digit"}}') == 0
+    store.activate(unsure)
+    with Service.started(store.folder.parent) as service:
+        predict(service)
+        assert metric(service, f'{UNCERTAIN}{{reason="low_confidence"}}') == 0
+        assert metric(service, f'{UNCERTAIN}{{reason="not_one_digit"}}') == 1
 
 
 def test_answers_below_the_threshold_of_the_card_are_counted_on_both_apis(
     doubtful: Service, pixels: Pixels
 ) -> None:
     predict(doubtful)
-    assert metric(doubtful, UNCERTAIN) == 1
+    assert counted(doubtful, UNCERTAIN) == 1
     predict(doubtful, "?threshold=0")
-    assert metric(doubtful, UNCERTAIN) == 1
+    assert counted(doubtful, UNCERTAIN) == 1
     with client_of(doubtful) as client:
         client.infer("digits", inputs_of(pixels[:5]))
-    assert metric(doubtful, UNCERTAIN) == 6
+    assert counted(doubtful, UNCERTAIN) == 6
 
 
 @pytest.mark.parametrize(
