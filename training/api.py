@@ -36,7 +36,7 @@ from training.idx import BadData
 from training.image import as_pixels
 from training.loop import Stopped
 from training.networks.own import Build, registered
-from training.progress import Epoch
+from training.progress import Epoch, OnEpoch
 from training.reading import Reading
 from training.recipe import PRESETS, SCHEDULES, BadRecipe, Recipe
 from training.run import BadRun, Checkpoint, Run
@@ -178,6 +178,18 @@ class MNISTClassifier:
         Recipe.made_of(self._preset or {}, options)
 
     @property
+    def data(self) -> DataSet:
+        """The images to train on and to test with; BadData if they cannot be read."""
+        return self._data()
+
+    @property
+    def run(self) -> Path:
+        """The folder of the run that was trained or loaded; BadRun if there is none."""
+        if self._run is None:
+            raise BadRun("there is no run: call train() first")
+        return self._run.folder
+
+    @property
     def recipe(self) -> Recipe:
         """All options, with those of the preset or the data set."""
         suitable = suited(self._data(), self._preset)
@@ -206,10 +218,11 @@ class MNISTClassifier:
         self._options = changed
         return self
 
-    def train(self) -> Self:
+    def train(self, on_epoch: OnEpoch | None = None) -> Self:
         """Train to the end, or resume after an interruption or `load_checkpoint`.
 
-        After `load_model` it starts with the weights that were loaded.
+        After `load_model` it starts with the weights that were loaded. `on_epoch` is called after
+        each epoch with its results, an Epoch, for instance to draw them.
 
         Raises Stopped when interrupted: the state is kept, `save_checkpoint` writes it to a file,
         and calling `train` again resumes it. BadRecipe, BadData, BadRun and OSError give the reason
@@ -219,10 +232,15 @@ class MNISTClassifier:
         self._model = None
         try:
             if self._unfinished and self._run is not None:
-                self._run = resume(self._run, data, transform=self._transform)
+                self._run = resume(self._run, data, transform=self._transform, on_epoch=on_epoch)
             else:
                 self._run = train_into(
-                    self._runs, data, self.recipe, transform=self._transform, start=self._start
+                    self._runs,
+                    data,
+                    self.recipe,
+                    transform=self._transform,
+                    start=self._start,
+                    on_epoch=on_epoch,
                 )
         except Stopped as stopped:
             if stopped.folder is not None:
@@ -313,6 +331,16 @@ class MNISTClassifier:
         judged, pixels = self._judged()
         shown = plots.as_seen(pixels, self._trained().checkpoint.preparation)
         return plots.sample_predictions(judged, shown, count=num_samples)
+
+    def show_errors(self, num_samples: int = 30) -> Figure:
+        """The misclassified test images, the most confident errors first."""
+        judged, pixels = self._judged()
+        shown = plots.as_seen(pixels, self._trained().checkpoint.preparation)
+        return plots.misclassified(judged, shown, count=num_samples)
+
+    def plot_calibration(self) -> Figure:
+        """The accuracy of predictions by their confidence, before and after the temperature."""
+        return plots.reliability_diagram(self._judged()[0])
 
     # ---- private ------------------------------------------------------------
 

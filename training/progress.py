@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
@@ -38,6 +39,9 @@ class Epoch(NamedTuple):
             f"  {self.epoch:5}  {self.loss:6.4f}  {self.accuracy:8.2%}   {judged}   "
             f"{self.learning_rate:13.2e}  {self.seconds:4.0f} s"
         )
+
+
+OnEpoch = Callable[[Epoch], object]  # called after each epoch; what it returns is ignored
 
 
 class Progress:

@@ -31,7 +31,7 @@ from training.networks.own import BadNetwork
 from training.non_digits import HELD_OUT, draw_non_digits
 from training.place import Place, configure, place_of
 from training.plots import as_seen, write_plots
-from training.progress import Epoch, Progress, Record
+from training.progress import Epoch, OnEpoch, Progress, Record
 from training.recipe import BadRecipe, Recipe
 from training.run import BadRun, Checkpoint, Run
 from training.task import Task, fingerprint, task_of
@@ -52,12 +52,14 @@ def train_into(
     start: Checkpoint | None = None,
     job: str | None = None,
     also: Also | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Run:
     """Train on `data` and return the completed run, which is the latest one under `runs`.
 
     Without `place`, the recipe chooses the device. `transform` augments images in place of the
     recipe's options. `start` has the initial weights. `job` is the retraining job that it belongs
-    to, and the run's id. `also` has more images to train on. Raises BadRecipe, before a folder is
+    to, and the run's id. `also` has more images to train on. `on_epoch` is called after each epoch,
+    but not for those of teachers. Raises BadRecipe, before a folder is
     created, if the recipe does not suit the data or the machine; BadRun if the disk is full;
     OSError if it cannot be written to; Stopped after Ctrl-C, with the `folder` of a run that can be
     resumed.
@@ -73,11 +75,16 @@ def train_into(
         if place.first:
             _check_room(run, recipe, task)
             _begin(run, recipe, task, job)
-        return _train(run, recipe, task, network)
+        return _train(run, recipe, task, network, on_epoch)
 
 
 def resume(
-    run: Run, data: DataSet, *, place: Place | None = None, transform: Transform | None = None
+    run: Run,
+    data: DataSet,
+    *,
+    place: Place | None = None,
+    transform: Transform | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Run:
     """Resume a run that was stopped. It reaches the weights of an uninterrupted training.
 
@@ -115,7 +122,7 @@ def resume(
         network = _network(recipe, task)
         if recipe.pretrained and not run.resumable:
             load_pretrained(network, Path(recipe.pretrained), recipe.network)
-        return _train(run, recipe, task, network)
+        return _train(run, recipe, task, network, on_epoch)
 
 
 def _saved_also(run: Run, data: DataSet) -> Also | None:
@@ -144,7 +151,9 @@ def resume_command(run: Run) -> str:
     return f"{program}{how} -m training --resume {run.folder}"
 
 
-def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
+def _train(
+    run: Run, recipe: Recipe, task: Task, network: nn.Module, on_epoch: OnEpoch | None = None
+) -> Run:
     place = task.place
     try:
         teachers = [_teacher(run, number, recipe, task) for number in range(1, recipe.teachers + 1)]
@@ -172,7 +181,7 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
                 f"{place.name}, into {run.folder}"
             )
         if place.first:
-            _first_process(run, recipe, task, training, network)
+            _first_process(run, recipe, task, training, network, on_epoch)
         else:
             with Listener() as listener:
                 training.run(listener)
@@ -197,7 +206,12 @@ def _reason(error: OSError) -> str:
 
 
 def _first_process(
-    run: Run, recipe: Recipe, task: Task, training: Training, network: nn.Module
+    run: Run,
+    recipe: Recipe,
+    task: Task,
+    training: Training,
+    network: nn.Module,
+    on_epoch: OnEpoch | None,
 ) -> None:
     """Train with progress on the screen, in the run folder and in TensorBoard, and finish."""
     with Board(
@@ -218,7 +232,7 @@ def _first_process(
             device=str(task.place.device),
             teacher=run.number,
         )
-        with Watch(run, progress, record, board) as watch:
+        with Watch(run, progress, record, board, on_epoch) as watch:
             training.run(watch)
         _finish(run, recipe, task, training, network, board)
 

@@ -27,7 +27,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from training.evaluate import Judged, as_input
 from training.loop import State
-from training.progress import Epoch, Progress, Record
+from training.progress import Epoch, OnEpoch, Progress, Record
 from training.run import Run
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -69,9 +69,17 @@ class Listener:
 class Watch(Listener):
     """Shows and records the progress and saves the state."""
 
-    def __init__(self, run: Run, progress: Progress, record: Record, board: "Board") -> None:
+    def __init__(
+        self,
+        run: Run,
+        progress: Progress,
+        record: Record,
+        board: "Board",
+        on_epoch: OnEpoch | None = None,
+    ) -> None:
         super().__init__()
         self._run, self._progress, self._record, self._board = run, progress, record, board
+        self._on_epoch = on_epoch
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -86,6 +94,8 @@ class Watch(Listener):
         self._progress.epoch(epoch)
         self._record.epoch(epoch)
         self._board.epoch(epoch, network)
+        if self._on_epoch:
+            self._on_epoch(epoch)
 
     def save(self, state: State) -> None:
         self._run.save(state)

@@ -17,6 +17,7 @@ from training.data import DataSet
 from training.idx import BadData
 from training.image import BadImage
 from training.loop import Stopped
+from training.progress import Epoch
 from training.recipe import BadRecipe
 from training.run import BadRun, Run
 from training.train import train_into
@@ -128,11 +129,23 @@ def test_training_twice_creates_two_runs(small_data: DataSet, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_a_training_reports_each_epoch_when_it_ends(small_data: DataSet, tmp_path: Path) -> None:
+    reported: list[Epoch] = []
+    classifier = MNISTClassifier(data=small_data, runs=tmp_path, **OPTIONS)
+    classifier.train(on_epoch=reported.append)
+    assert [epoch.epoch for epoch in reported] == list(range(1, classifier.recipe.epochs + 1))
+    assert reported[-1].validation_accuracy is not None
+    assert Run(classifier.run).metrics()["kept_epoch"] in [epoch.epoch for epoch in reported]
+
+
+@pytest.mark.slow
 def test_the_figures_show_what_was_trained(classifier: MNISTClassifier) -> None:
     for figure in (
         classifier.plot_training_history(),
         classifier.plot_confusion_matrix(),
+        classifier.plot_calibration(),
         classifier.show_predictions(num_samples=12),
+        classifier.show_errors(num_samples=12),
     ):
         assert isinstance(figure, Figure)
     texts = classifier.show_predictions(num_samples=12).axes[0].texts
