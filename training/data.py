@@ -43,7 +43,7 @@ NAMES = (*SOURCES, "digits")
 ROOT = Path("data")  # for downloads and for the cache
 DEFAULT = Reading()
 USUAL_BATCH = 128  # images, the recipe's default
-HANDS = 0.1  # share of digits in other hands among MNIST's training images
+HANDS = 0.05  # share of digits in other hands among MNIST's training images
 FEW_BATCHES = 8  # at least, of training images an epoch
 NON_DIGITS = {"mnist": 0.1, "digits": 0.1}  # share of images that are no digit, by data set
 

@@ -91,7 +91,7 @@ class Recipe:
     softness: float = number(1.0, "temperature of outputs in distillation", 0.1, 20)
     # Digits that are drawn in the manners of several countries: `hands`
     hands: float = number(
-        None, "share of training images drawn in other hands, default: 0.1 for MNIST", 0, 0.9
+        None, "share of training images drawn in other hands, default: 0.05 for MNIST", 0, 0.9
     )
     without_hands: str = choice(
         "", "hands that are not drawn, as '7 barred, 1 steep'", metavar="NAMES"

@@ -88,7 +88,7 @@ def test_mnist_gets_drawn_digits_with_every_preset_and_other_data_none(
     small_data: DataSet, preset: dict[str, object] | None
 ) -> None:
     mnist = replace(small_data, wanted="mnist")
-    assert Recipe.made_of(suited(mnist, preset)).hands == 0.1
+    assert Recipe.made_of(suited(mnist, preset)).hands == 0.05
     assert Recipe.made_of(suited(small_data, preset)).hands == 0
 
 
