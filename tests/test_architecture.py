@@ -20,7 +20,7 @@ MAY_IMPORT = {
     # optuna and its sqlalchemy only in sweep, which only that command imports
     "training": {
         "PIL", "contract", "cv2", "matplotlib", "numpy", "optuna", "preprocessing", "pydantic",
-        "rich", "sklearn", "sqlalchemy", "torch", "torchvision",
+        "rich", "scipy", "sklearn", "sqlalchemy", "torch", "torchvision",
     },
     # of training only a few modules: see EXPORT_MAY_USE
     "export": {
