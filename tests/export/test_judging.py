@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 
-from contract.card import INPUT, LOGITS, ONNX, Check, Gate, ModelCard
+from contract.card import INPUT, LOGITS, ONNX, Check, Gate, ModelCard, NonDigits
 from contract.corrections import Corrections
 from contract.store import Store
 from export.__main__ import main
@@ -284,11 +284,12 @@ def compared(
     *,
     runs: Path = NO_RUNS,
     corrections: HeldOut | None = None,
+    card: ModelCard | None = None,
     **facts: Any,
 ) -> Gate:
     """That of a changed copy of the current version, which has these test images.
 
-    `facts` are further fields of RunImages.
+    `card` is the copy's, if it differs; `facts` are further fields of RunImages.
     """
     current = store.open()
     with store.draft() as draft:
@@ -296,7 +297,7 @@ def compared(
             shutil.copy(current.folder / name, draft)
         change(draft)
         own = RunImages(test=test, stored=test[0], corrections=corrections, **facts)
-        gate = judge(draft, current.card, store, own, runs)
+        gate = judge(draft, card or current.card, store, own, runs)
     assert gate is not None
     assert (gate.verdict == "worse") == any(not each.passed for each in gate.checks)
     return gate
@@ -351,6 +352,26 @@ def slower(draft: Path) -> None:
 
 def test_a_copy_fails_no_check(drawn: Store, judged: Judged) -> None:
     assert failed(drawn, judged, lambda _: None) == []
+
+
+@pytest.mark.parametrize(
+    ("accepted", "passed"), [(0.021, True), (0.05, False), (None, False)],
+    ids=["as few", "more", "not measured"],
+)  # fmt: skip
+def test_a_version_that_accepts_more_images_that_are_no_digit_is_worse(
+    drawn: Store, judged: Judged, accepted: float | None, passed: bool
+) -> None:
+    def card(accepted: float | None) -> ModelCard:
+        found = accepted and NonDigits(
+            threshold=0.9, wanted=0.01, validation=1000, validation_accepted=0.01,
+            validation_refused=0.01, test=1000, test_accepted=accepted, test_refused=0.01,
+        )  # fmt: skip
+        return drawn.open().card.model_copy(update={"non_digits": found or None})
+
+    drawn.activate(publish(drawn, drawn.open(), non_digits=card(0.02).non_digits))
+    test = judged.pixels, judged.labels
+    found = check(compared(drawn, test, lambda _: None, card=card(accepted)), "non-digits")
+    assert (found.passed, found.candidate, found.current) == (passed, accepted, 0.02)
 
 
 def test_a_less_calibrated_version_is_worse(drawn: Store, judged: Judged) -> None:
