@@ -27,7 +27,7 @@ OF_OTHERS = {"DIGITSERVE_SIGNING_KEY", "DIGITSERVE_COMPOSE"}
 
 def parser() -> CommandLine:
     flags = program("service", DESCRIPTION, abbreviations=False)
-    flags.usage = "python -m service [--help] [--version] [--SETTING VALUE ...]"
+    flags.usage = "python -m service [--help] [--version] [--check] [--SETTING VALUE ...]"
     flags.add_argument("--check", action="store_true", help="check the settings and exit")
     secrets = ["secrets are environment variables, or files that they name (..._FILE):"]
     for name, field in Settings.model_fields.items():
