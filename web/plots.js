@@ -27,9 +27,9 @@ export function axes(x, y, xTicks, yTicks, [xTitle, yTitle]) {
 	return [
 		text((PAD.left + W - PAD.right) / 2, H - 2, xTitle),
 		text(10, (PAD.top + H - PAD.bottom) / 2, yTitle, "up"),
-		...yTicks.flatMap(([at, told]) => [s("line", { class: "grid", x1: PAD.left, x2: W - PAD.right, y1: y(at), y2: y(at) }), text(PAD.left - 6, y(at) + 4, told, "", "end")]),
+		...yTicks.flatMap(([at, label]) => [s("line", { class: "grid", x1: PAD.left, x2: W - PAD.right, y1: y(at), y2: y(at) }), text(PAD.left - 6, y(at) + 4, label, "", "end")]),
 		// A long one would leave the plot if its middle were at its place.
-		...xTicks.map(([at, told]) => text(x(at), H - PAD.bottom + 16, told, "", told.length > 6 ? "end" : "middle")),
+		...xTicks.map(([at, label]) => text(x(at), H - PAD.bottom + 16, label, "", label.length > 6 ? "end" : "middle")),
 	];
 }
 
@@ -45,8 +45,8 @@ export function curves(history) {
 	const drawn = sets.map(([points, look]) => line(points.map(([epoch, error]) => [x(epoch), y(Math.log10(error))]), `curve ${look}`));
 	const last = errors("validation_accuracy").at(-1);
 	const names = [text(W - PAD.right, PAD.top + 10, "training, distorted images", "name training", "end"), text(W - PAD.right, PAD.top + 26, "held-out images", "name held-out", "end")];
-	const told = `Error after each of ${history.length} epochs${last ? `; ${percent(last[1], 2)} of the held-out images at the end` : ""}`;
-	return frame(told, ...axes(x, y, [[1, "1"], [history.length, String(history.length)]], decades, ["epoch", "wrong (log scale)"]), ...drawn, ...names);
+	const summary = `Error after each of ${history.length} epochs${last ? `; ${percent(last[1], 2)} of the held-out images at the end` : ""}`;
+	return frame(summary, ...axes(x, y, [[1, "1"], [history.length, String(history.length)]], decades, ["epoch", "wrong (log scale)"]), ...drawn, ...names);
 }
 
 const shortened = (name) => (name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name);
