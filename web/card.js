@@ -26,12 +26,13 @@ function facts(card) {
 	return h("dl.facts", ...list.flatMap(([name, value]) => [h("dt", name), h("dd", value)]));
 }
 
-function measured({ evaluation, acceptance, data_set: data, run, temperature, git_commit: commit }) {
+function measured({ evaluation, acceptance, non_digits: others, data_set: data, run, temperature, git_commit: commit }) {
 	return [
 		["Accuracy", `${percent(evaluation.accuracy, 2)}${data ? ` of ${count(data.test)} test images` : ""}`],
 		...(data ? [["Data", `${data.name}: ${count(data.train)} images for training, ${count(data.validation)} held out`]] : []),
 		["Calibration error", `${percent(evaluation.calibration_error, 2)} (${percent(evaluation.calibration_error_before, 2)} before temperature ${temperature.toFixed(2)})`],
 		["Sure from", acceptance ? `${percent(acceptance.threshold)}: ${percent(acceptance.test_accepted)} of the test images are, ${percent(acceptance.test_accuracy ?? 0, 2)} of these correctly` : "no threshold on this card"],
+		...(others ? [["Not one digit", `below ${percent(others.threshold)}: ${percent(1 - others.test_accepted)} of ${count(others.test)} letters, shapes and other images are, and ${percent(others.test_refused)} of the test images`]] : []),
 		...(run ? [["Run", `${run}${commit ? `, commit ${commit.slice(0, 7)}` : ""}`]] : []),
 	];
 }

@@ -34,9 +34,9 @@ class Options(BaseModel):
     )
     threshold: Annotated[float, Field(ge=0, le=1)] | SkipJsonSchema[None] = Field(
         default=None,
-        description="A prediction whose confidence is below this carries `uncertain: true`. "
-        "Without it: the threshold on the model's card, above which 99.9 % of the validation "
-        "images are classified correctly.",
+        description="A prediction whose confidence is below this carries `uncertain: true` and a "
+        "`reason`. Without it: the threshold on the model's card, above which 99.9 % of the "
+        "validation images are classified correctly.",
         examples=[0.9],
     )
     debug: Literal["pixels", "ink"] | SkipJsonSchema[None] = Field(
