@@ -30,11 +30,11 @@ function render({ model, el }) {
 
   const context = canvas.getContext("2d");
   const strokes = []; // of points [x, y] in pixels
-  const pen = { x: SIDE / 2, y: SIDE / 2, down: false }; // moved by keys
+  const pen = { x: SIDE / 2, y: SIDE / 2, down: false, shown: false }; // moved by keys
   let stroke = null; // the one that a pointer draws
   let timer = null;
 
-  function paint(withPen) {
+  function paint(withPen = pen.shown) {
     context.fillStyle = "white";
     context.fillRect(0, 0, SIDE, SIDE);
     Object.assign(context, { strokeStyle: "black", lineWidth: PEN, lineCap: "round", lineJoin: "round" });
@@ -59,11 +59,11 @@ function render({ model, el }) {
     paint(false);
     model.set("drawing", strokes.length ? canvas.toDataURL("image/png") : "");
     model.save_changes();
-    paint(document.activeElement === canvas && stroke === null);
+    paint();
   }
 
   function changed() {
-    paint(stroke === null);
+    paint();
     timer ??= setTimeout(send, PAUSE);
   }
 
@@ -82,7 +82,7 @@ function render({ model, el }) {
     canvas.setPointerCapture(event.pointerId);
     stroke = [point(event)];
     strokes.push(stroke);
-    pen.down = false;
+    pen.down = pen.shown = false;
     changed();
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -98,6 +98,7 @@ function render({ model, el }) {
   const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   canvas.addEventListener("keydown", (event) => {
     const move = moves[event.key];
+    pen.shown = true;
     if (move) {
       pen.x = Math.min(SIDE, Math.max(0, pen.x + STEP * move[0]));
       pen.y = Math.min(SIDE, Math.max(0, pen.y + STEP * move[1]));
@@ -120,8 +121,10 @@ function render({ model, el }) {
     event.stopPropagation();
     changed();
   });
-  canvas.addEventListener("focus", () => paint(true));
-  canvas.addEventListener("blur", () => paint(false));
+  canvas.addEventListener("blur", () => {
+    pen.shown = false;
+    paint();
+  });
 
   function show() {
     const { label: likeliest = "", top_k: best = [] } = model.get("prediction");
@@ -135,7 +138,7 @@ function render({ model, el }) {
   }
 
   model.on("change:prediction change:problem", show);
-  paint(false);
+  paint();
   show();
   return () => {
     clearTimeout(timer);

@@ -10,6 +10,7 @@ it was when it was run last, in docs/tutorial/<name>.md with figures in a folder
 
 import argparse
 import json
+import os
 import re
 import shutil
 import sys
@@ -81,6 +82,8 @@ def render(path: Path) -> None:
     for cell in notebook.cells:
         if has(cell, "pad"):  # a widget needs a kernel
             cell.outputs = []
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop("text/html", None)  # the text reads better on the site
     exporter = MarkdownExporter()
     name = path.stem.replace("_", "-")
     text, resources = exporter.from_notebook_node(
@@ -95,11 +98,14 @@ def render(path: Path) -> None:
 
 
 def tidied(text: str) -> str:
-    """Without control sequences, and with a picture of the pad after the cell that shows it."""
+    """Without control sequences and folders of this machine, and with an image of the pad."""
+    if folder := os.environ.get("MNIST_DIR"):
+        text = text.replace(folder, "MNIST_DIR")
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
     text = text.replace("![png]", "![figure]")
     text = text.replace("\npad\n```\n", f"\npad\n```\n\n{PAD}\n")
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
+    text = re.sub(r"[ \t]+\n", "\n", text)
+    return re.sub(r"\n{4,}", "\n\n\n", text).strip() + "\n"
 
 
 def main() -> int:

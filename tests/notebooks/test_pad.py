@@ -79,7 +79,8 @@ def pad(
         page.set_default_timeout(1000 * PATIENCE)
         expect.set_options(timeout=1000 * PATIENCE)
         page.goto(f"{lab.url}/lab/tree/pad.ipynb")
-        page.locator(".jp-CodeCell .cm-content").click()
+        expect(page.get_by_text("| Idle")).to_be_visible()  # the kernel's state
+        page.locator(".jp-CodeCell .cm-content").first.click()
         page.keyboard.press("Shift+Enter")
         pad = page.locator(".drawing-pad")
         expect(pad).to_be_visible()
@@ -134,5 +135,16 @@ def test_a_digit_can_be_drawn_with_the_keyboard(pad: Locator) -> None:
 
 
 def test_a_finger_draws(pad: Locator) -> None:
-    pad.locator("canvas").tap(position={"x": 140, "y": 140})
-    expect(pad.get_by_role("status")).not_to_have_text("")
+    touches = pad.page.context.new_cdp_session(pad.page)
+    box = pad.locator("canvas").bounding_box()
+    assert box is not None
+
+    def touch(kind: str, *points: tuple[int, int]) -> None:
+        at = [{"x": box["x"] + x, "y": box["y"] + y} for x, y in points]
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    touch("touchStart", (140, 50))
+    for y in range(60, 240, 10):
+        touch("touchMove", (140, y))
+    touch("touchEnd")
+    expect(pad.get_by_role("status")).to_have_text("1")
