@@ -23,7 +23,7 @@ from export.runners import Labels
 WANTED = 0.999  # accuracy required of the accepted validation images
 FEWEST = 200  # validation images, as for the temperature
 NON_DIGITS_WANTED = 0.01  # at most this share of the validation images that are no digit accepted
-MOST_REFUSED = 0.018  # of the validation digits, for that
+MOST_REFUSED = 0.02  # of the validation digits, for that
 
 Confidence = NDArray[np.float32]  # (n,), probability of the predicted class
 Right = NDArray[np.bool_]  # (n,)

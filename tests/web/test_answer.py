@@ -1,6 +1,7 @@
 """How the page shows a prediction: label, confidence, bars of the classes, pixels and timings."""
 
 import re
+import shutil
 from base64 import b64decode
 from io import BytesIO
 from itertools import combinations
@@ -10,10 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from contract.card import NonDigits
+from contract.store import Store
 from tests.support.pictures import SEVEN, encoded, seven
 from tests.support.running import Service
+from tests.support.versions import publish, warmer
 from tests.web.eventually import eventually
 from tests.web.pad import answer, draw, expect_answer
 from tests.web.readings import Readings
@@ -83,6 +87,26 @@ def test_an_uncertain_prediction_is_marked(page: Page, service: Service, tmp_pat
     expect(page.locator("#result")).to_have_class(UNSURE)
     page.get_by_role("button", name="Clear").click()
     expect(page.locator("#result")).not_to_have_class(UNSURE)
+
+
+def test_an_image_that_is_not_one_digit_is_called_so(
+    browser: Browser, store: Store, tmp_path: Path
+) -> None:
+    recognised = NonDigits(
+        threshold=0.9, wanted=0.01, validation=1000, validation_accepted=0.01,
+        validation_refused=0.01, test=1000, test_accepted=0.01, test_refused=0.01,
+    )  # fmt: skip
+    shutil.copytree(store.folder, tmp_path / "models/digits")
+    own = Store(tmp_path / "models", "digits")
+    own.activate(publish(own, own.open(), warmer(50), non_digits=recognised))
+    path = tmp_path / "seven.png"
+    path.write_bytes(SEVEN)
+    with Service.started(own.folder.parent) as unsure:
+        page = browser.new_page()
+        page.goto(unsure.url)
+        page.get_by_label("Upload").set_input_files(path)
+        expect(page.locator("#sure")).to_have_text("Not sure: this may not be one digit")
+        page.close()
 
 
 def doubtful(service: Service) -> bytes:
