@@ -99,7 +99,7 @@ test-web: .venv/.dev ## Test the web page in a real Chromium
 available = if $(1); then $(MAKE) --no-print-directory $(2); else \
   printf '\n!!! %s was LEFT OUT: %s. Then run: make %s\n' $(2) $(3) $(2); fi
 
-test-all: docs test-slow test-interop test-examples test-cloud ## Run the tests that `make test` leaves out; name those whose system packages are missing
+test-all: docs test-slow test-interop test-examples test-notebooks test-cloud ## Run the tests that `make test` leaves out; name those whose system packages are missing
 	@$(call available,$(MAKE) --no-print-directory prometheus,test-monitoring,'Prometheus is missing; see above')
 	@$(call available,$(MAKE) --no-print-directory helm prometheus,test-helm,'Helm or Prometheus is missing; see above')
 	@$(call available,$(chromium),test-web,'Chromium is missing; see above')

@@ -104,7 +104,7 @@ def tidied(text: str) -> str:
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
     text = text.replace("![png]", "![figure]")
     text = text.replace("\npad\n```\n", f"\npad\n```\n\n{PAD}\n")
-    text = re.sub(r"[ \t]+\n", "\n", text)
+    text = re.sub(r"[ \t]+\n", "\n", text).replace(";\n```\n", "\n```\n")  # ; hides a result
     return re.sub(r"\n{4,}", "\n\n\n", text).strip() + "\n"
 
 
