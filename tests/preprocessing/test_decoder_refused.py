@@ -162,7 +162,10 @@ def test_a_header_without_a_size_is_rejected(kind: str) -> None:
         files.bmp((30_000, 30_000), 24, b"", header=12),
         files.bmp((30_000, -30_000), 24, b""),
         b"RIFF\0\1\0\0WEBPVP8X\n\0\0\0\2\0\0\0" + b"\x30\x75\0" * 2 + bytes(99),
-        b"\xff\xd8\xff\xe1\0\x0c" + b"\xff\xc0\0\x08" + bytes(6) + of_size("JPEG", 9999, 9999)[2:],
+        b"\xff\xd8\xff\xe1\0\x0c"
+        + b"\xff\xc0\0\x08"
+        + bytes(6)
+        + of_size("JPEG", 30_000, 30_000)[2:],
     ],
     ids=["OS/2", "upside down", "canvas of an animation", "thumbnail in EXIF"],
 )
