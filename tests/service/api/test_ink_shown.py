@@ -107,6 +107,7 @@ def test_ink_can_be_combined_with_other_options(service: Service) -> None:
     (prediction,) = predictions(service, query, encoded(NOISE))
     assert [*prediction] == [
         "digit", "label", "index", "confidence", "probabilities", "top_k", "ink", "uncertain",
+        "reason",
     ]  # fmt: skip
 
 
