@@ -37,6 +37,7 @@ IN_TEXT = {
     "docker compose up",  # tests/docker runs it
     "make demo",
     "make docs-serve",
+    "make notebook",  # tests/notebooks run what it opens
 }
 COLOURS = {"rose": (230, 60, 90), "violet": (110, 60, 200), "sunflower": (250, 200, 20)}
 IMAGES = 24  # of each class
