@@ -42,7 +42,7 @@ def visit(tab: Page, replicas: list[Service]) -> Iterator[tuple[Page, Guard]]:
 
 
 def row(page: Page, name: str) -> Locator:
-    return page.get_by_role("region", name="Replicas: ").get_by_role("row").filter(has_text=name)
+    return page.get_by_role("group", name="Replicas: ").get_by_role("row").filter(has_text=name)
 
 
 def test_each_replica_has_a_row_with_its_version(page: Page) -> None:
@@ -53,7 +53,7 @@ def test_each_replica_has_a_row_with_its_version(page: Page) -> None:
     expect(summary).to_have_text(
         "3 replicas, 1 not answering. They serve different versions: 1, 2."
     )
-    names = page.get_by_role("region", name="Replicas: ").get_by_role("rowheader")
+    names = page.get_by_role("group", name="Replicas: ").get_by_role("rowheader")
     expect(names).to_have_text([re.compile("north"), re.compile("south"), re.compile("127")])
     expect(row(page, "127.0.0.1").last).to_contain_text("It cannot be reached")
 

@@ -91,7 +91,9 @@ def test_headings_stand_in_the_same_place_in_every_view(page: Page) -> None:
     places = set()
     for view in WITH_A_HEADING:
         go_to(page, view)
-        heading = box(page.get_by_role("heading", level=1))
+        shown = page.get_by_role("heading", level=1)
+        expect(shown).to_be_visible()
+        heading = box(shown)
         places.add((heading["x"], heading["y"]))
     assert len(places) == 1, places
 
