@@ -26,7 +26,8 @@ def test_the_log_has_a_command_for_the_user_of_the_machine(stack: Stack) -> None
     container = stack.compose(*compose).strip()
     try:
         stack.healthy(container)
-        (command,) = re.findall(r"^ +(curl .+)$", engine.docker("logs", container), re.M)
+        hints = engine.tried("docker", "logs", container).stderr
+        (command,) = re.findall(r"^ +(curl .+)$", hints, re.M)
         done = engine.tried("sh", "-c", command)
         assert json.loads(done.stdout)["predictions"], done
     finally:
@@ -66,8 +67,9 @@ def test_prometheus_has_the_metrics_of_the_service(stack: Stack) -> None:
     predict(stack.url)
     count = "sum(digitserve_predictions_total)"
     wait_until(lambda: query(stack, count) >= 1, lambda: query(stack, "up"))
-    # The address of a container that was replaced is a target until the next query of DNS.
-    assert query(stack, 'sum(up{job="digitserve"})') == 1
+    # The address of another container of the service is a target until the next query of DNS.
+    up = 'sum(up{job="digitserve"})'
+    wait_until(lambda: query(stack, up) == 1, lambda: query(stack, up))
 
 
 def query(stack: Stack, expression: str) -> float:
