@@ -23,7 +23,7 @@ from training.__main__ import main
 from training.api import MNISTClassifier
 from training.data import NAMES
 from training.model import NETWORKS, build, parameters_of
-from training.recipe import PRESETS
+from training.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

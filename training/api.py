@@ -36,9 +36,10 @@ from training.idx import BadData
 from training.image import as_pixels
 from training.loop import Stopped
 from training.networks.own import Build, registered
+from training.presets import PRESETS
 from training.progress import Epoch, OnEpoch
 from training.reading import Reading
-from training.recipe import PRESETS, SCHEDULES, BadRecipe, Recipe
+from training.recipe import SCHEDULES, BadRecipe, Recipe
 from training.run import BadRun, Checkpoint, Run
 from training.settings import mnist_dir
 from training.train import resume, train_into

@@ -35,8 +35,8 @@ from training.listing import Listing, Part, Parts, some
 from training.model import in_words
 from training.own import find_own, find_test
 from training.preparation import choose, name_of
+from training.presets import suggested
 from training.reading import Reading, read_images
-from training.recipe import suggested
 
 DIGITS = SOURCES["mnist"].labels
 NAMES = (*SOURCES, "digits")

@@ -13,8 +13,9 @@ from contract.jobs import JobId
 from training.also import Also, check_folders, read_also
 from training.data import NAMES, DataSet, find_data_set, suited, training_images
 from training.place import Place
+from training.presets import PRESETS
 from training.reading import Reading
-from training.recipe import PRESETS, BadRecipe, Recipe
+from training.recipe import BadRecipe, Recipe
 from training.settings import mnist_dir
 from training.task import validation_size
 

@@ -1,5 +1,6 @@
 """The proxies of examples/proxies in front of two services, with the addresses of a test."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,9 +45,9 @@ class Published(Proxy):
             text = text.replace(old, new)
         return text
 
+    @abstractmethod
     def replaced(self, values: Mapping[str, str]) -> Mapping[str, str]:
         """What else is replaced, such as the port that clients connect to."""
-        raise NotImplementedError
 
 
 class PublishedNginx(Published, Nginx):

@@ -15,7 +15,8 @@ from tools.site import commands, tables
 from tools.site.card import model_card
 from tools.site.diagrams import DIAGRAMS, FOLDER
 from tools.site.routes import routes
-from training.recipe import PRESETS, Recipe
+from training.presets import PRESETS
+from training.recipe import Recipe
 
 # They print no help: a schema, the dashboards, and what needs Prometheus when it is imported.
 WITHOUT_HELP = {"deploy.grafana", "tools.dashboard_pictures"}

@@ -11,7 +11,8 @@ from preprocessing.digits.normalize import normalize_digit
 from training.data import DataSet, suited
 from training.hands import HANDS, UnknownHand, drawn_digits, hands_in
 from training.place import place_of
-from training.recipe import PRESETS, BadRecipe, Recipe
+from training.presets import PRESETS
+from training.recipe import BadRecipe, Recipe
 from training.task import Task, task_of
 from training.train import train_into
 

@@ -11,7 +11,8 @@ import pytest
 
 from contract.jobs import BOUNDS, OPTIONS
 from training.model import NETWORKS
-from training.recipe import PRESETS, BadRecipe, Recipe, flag, suggested
+from training.presets import PRESETS, suggested
+from training.recipe import BadRecipe, Recipe, flag
 
 NUMBERS = [option for option in fields(Recipe) if "bounds" in option.metadata]
 CHOICES = [option for option in fields(Recipe) if "choices" in option.metadata]

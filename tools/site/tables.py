@@ -9,7 +9,8 @@ from service.settings import PREFIX, SECRETS, Settings
 from service.telemetry.metrics.gpu import FIELDS
 from service.telemetry.metrics.registry import Metrics
 from tools.site.markdown import anchored, code, page, prose, sentence, table
-from training.recipe import PRESETS, USED_WITH, Recipe, flag
+from training.presets import PRESETS
+from training.recipe import USED_WITH, Recipe, flag
 
 BOUNDS = {
     "minimum": "≥ {}",
