@@ -24,7 +24,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from contract.card import Fraction, Gate
 
@@ -75,6 +75,14 @@ BOUNDS: Final[dict[str, tuple[int, int] | tuple[float, float]]] = {
     "width": (0.25, 8.0),
     "seed": (0, 2**62),
 }
+_BOUNDED: Final[dict[str, JsonValue]] = {
+    name: {
+        "type": "integer" if isinstance(low, int) else "number",
+        "minimum": low,
+        "maximum": high,
+    }
+    for name, (low, high) in BOUNDS.items()
+}
 # Also the name of the run's folder.
 JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
@@ -96,7 +104,7 @@ class Request(_Facts):
     recipe: dict[str, int | float | str | bool] = Field(
         default={},
         description="options of `python -m training` that differ from the preset: epochs, ...",
-        json_schema_extra={"propertyNames": {"enum": [*OPTIONS]}},
+        json_schema_extra={"propertyNames": {"enum": [*OPTIONS]}, "properties": _BOUNDED},
     )
     data: str | None = Field(
         default=None,
