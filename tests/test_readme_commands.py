@@ -9,14 +9,11 @@ import os
 import re
 import signal
 import subprocess
-from io import BytesIO
 from pathlib import Path
 
 import httpx2
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from contract.store import Store
@@ -25,6 +22,7 @@ from export.runners import quiet
 from tests.interop.programs import required
 from tests.interop.proxy import free_port
 from tests.support import fetch
+from tests.support.flowers import COLOURS, checkout_with_flowers, flower
 from tests.support.running import ROOT, Service, clean_environment
 from tests.support.waiting import until
 
@@ -39,39 +37,13 @@ IN_TEXT = {
     "make docs-serve",
     "make notebook",  # tests/notebooks run what it opens
 }
-COLOURS = {"rose": (230, 60, 90), "violet": (110, 60, 200), "sunflower": (250, 200, 20)}
 IMAGES = 24  # of each class
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with everything that a clone has, without earlier runs and models."""
-    for path in ROOT.iterdir():
-        if path.name not in (".git", "runs", "models", "data"):
-            (tmp_path / path.name).symlink_to(path)
+    checkout_with_flowers(ROOT, tmp_path, IMAGES)
     return tmp_path
-
-
-def flower(name: str, number: int) -> bytes:
-    """A blossom of the class's colour on a noisy meadow, as PNG."""
-    random = np.random.default_rng([number, *map(ord, name)])
-    pixels = random.normal((60, 140, 50), 25, (48, 64, 3))
-    y, x = random.uniform(16, 32, 2)
-    rows, columns = np.mgrid[:48, :64]
-    pixels[(rows - y) ** 2 + (columns - x) ** 2 < random.uniform(60, 160)] = COLOURS[name]
-    file = BytesIO()
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "PNG")
-    return file.getvalue()
-
-
-@pytest.fixture
-def flowers(checkout: Path) -> Path:
-    folder = checkout / "path/to/flowers"
-    for name in COLOURS:
-        (folder / name).mkdir(parents=True)
-        for number in range(IMAGES):
-            (folder / name / f"{number}.png").write_bytes(flower(name, number))
-    return folder
 
 
 def test_no_command_is_left_out() -> None:
@@ -148,13 +120,11 @@ def labels_of(checkout: Path) -> list[str]:
     return [answer["predictions"][0]["label"] for answer in answers]
 
 
-@pytest.mark.usefixtures("flowers")
 def test_a_folder_of_images(checkout: Path) -> None:
     run(FOLDER, checkout)
     assert labels_of(checkout) == [*COLOURS]
 
 
-@pytest.mark.usefixtures("flowers")
 def test_a_network_of_ones_own(checkout: Path) -> None:
     (checkout / "flower_network.py").write_text(SOURCE)
     run(NETWORK, checkout)

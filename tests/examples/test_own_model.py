@@ -5,40 +5,20 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.examples.programs import EXAMPLES, output_of
 from tests.support import fetch
-from tests.support.pictures import encoded
+from tests.support.flowers import COLOURS, checkout_with_flowers, flower
 from tests.support.running import ROOT, Service
 
-COLOURS = {"rose": (230, 60, 90), "sunflower": (250, 200, 20), "violet": (110, 60, 200)}
 IMAGES = 30  # of each class
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with everything that a clone has, without earlier runs and models, and images."""
-    for path in ROOT.iterdir():
-        if path.name not in (".git", "runs", "models", "data"):
-            (tmp_path / path.name).symlink_to(path)
-    for name in COLOURS:
-        folder = tmp_path / "path/to/flowers" / name
-        folder.mkdir(parents=True)
-        for number in range(IMAGES):
-            (folder / f"{number}.png").write_bytes(flower(name, number))
+    checkout_with_flowers(ROOT, tmp_path, IMAGES)
     return tmp_path
-
-
-def flower(name: str, number: int) -> bytes:
-    """A blossom of the class's colour on a noisy meadow, as PNG."""
-    random = np.random.default_rng([number, *map(ord, name)])
-    pixels = random.normal((60, 140, 50), 25, (48, 64, 3))
-    y, x = random.uniform(16, 32, 2)
-    rows, columns = np.mgrid[:48, :64]
-    pixels[(rows - y) ** 2 + (columns - x) ** 2 < random.uniform(60, 160)] = COLOURS[name]
-    return encoded(pixels.clip(0, 255).astype(np.uint8))
 
 
 def commands_of(example: str) -> str:
