@@ -24,7 +24,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
 from service.errors import Problem
-from service.http.body import BufferFull, Reservation
+from service.http.body import DISCARD_SECONDS, BufferFull, Reservation
 from service.http.errors import record_refusal, refusal
 from service.http.fast.cycle import AsgiCycle
 from service.http.gateway import Gateway
@@ -161,12 +161,22 @@ class Connection(asyncio.Protocol):
         return self.closes_at - self.keep_alive
 
     def response_complete(self) -> None:
-        """The response of the current request is written, and is not the connection's last."""
+        """The response of the current request is written.
+
+        If it is the last, the rest of the request's body is awaited and discarded: a connection
+        that is closed while its client still sends is reset, and the response may be lost.
+        """
         self.has_answered = True
+        cycle = self.cycle
+        if cycle is not None and not cycle.keep_alive:
+            self.is_last = True
         if self.transport.is_closing():
             self.close_for_certain()
+        elif self.is_last and cycle is not None and cycle.more_body:
+            self.resume_reading()
+            self.close_in(DISCARD_SECONDS)
         elif self.is_last:
-            self.transport.close()
+            self.close_for_certain()
         else:
             self.resume_reading()
             self.close_in(self.keep_alive)

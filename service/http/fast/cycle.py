@@ -113,6 +113,10 @@ class AsgiCycle:
 
     def _send_head(self, status: int, headers: Any) -> None:
         self.response_started = True
+        if self._expects_continue and self.more_body:
+            # The client may send the body nevertheless, or not, and then reuse the connection: Go's
+            # reverse proxies did (CVE-2024-24791), and the next request was taken for the body.
+            self.keep_alive = False
         self._expects_continue = False
         lines, lengths, closes = [STATUS_LINES[status]], [], False
         for name, value in (*self._default_headers, *headers):
@@ -150,6 +154,4 @@ class AsgiCycle:
         if not more:
             self.response_complete = True
             self._changed.set()
-            if not self.keep_alive:
-                transport.close()
             self._stream.response_complete()

@@ -116,6 +116,8 @@ class FastProtocol(Pipeline):
             self.cycle.feed_end()
             if self.cycle.response_complete:
                 self.release_request()
+                if self.is_last:
+                    self.close_for_certain()
             return
         self._arriving = None
         if self._too_late is not None:

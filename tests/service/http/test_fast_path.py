@@ -134,6 +134,37 @@ def test_a_client_that_expects_100_continue_gets_it(service: Service) -> None:
         assert connection.answer()[0] == 200
 
 
+def test_a_connection_ends_where_it_is_unclear_whether_a_body_follows(service: Service) -> None:
+    """A proxy that does not send the expected body would send another client's request instead."""
+    with connected(service) as connection:
+        expecting = request(SEVEN, "Expect: 100-continue", path="/no/such/route")
+        connection.send(expecting[: -len(SEVEN)])
+        status, headers, _ = connection.answer()
+        assert (status, headers["connection"]) == (404, "close")
+        connection.send(SEVEN, request())  # it is no error to send the body nevertheless
+        assert connection.closed()
+
+
+def test_the_connection_goes_on_after_an_expected_body_that_was_sent(service: Service) -> None:
+    with connected(service) as connection:
+        connection.send(request(SEVEN, "Expect: 100-continue", path="/no/such/route"))
+        assert connection.answer()[0] == 404
+        connection.send(request())
+        assert connection.answer()[0] == 200
+
+
+def test_a_client_that_still_sends_can_read_the_last_answer(service: Service) -> None:
+    """A connection that is closed while data arrives is reset, and the answer may be lost."""
+    body = bytes(1_000_000)
+    with connected(service) as connection:
+        connection.send(request(body, "Connection: close", path="/no/such/route")[: -len(body)])
+        time.sleep(0.1)  # the service has answered
+        for begin in range(0, len(body), 100_000):
+            connection.send(body[begin : begin + 100_000])
+        assert connection.answer()[0] == 404
+        assert connection.socket.recv(1) == b""  # not reset
+
+
 def test_the_error_about_other_methods_lists_the_allowed_one(service: Service) -> None:
     response = fetch.get(f"{service.url}/v1/predict")
     assert (response.status_code, response.headers["Allow"]) == (405, "OPTIONS, POST")
