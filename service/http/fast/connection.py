@@ -163,16 +163,17 @@ class Connection(asyncio.Protocol):
     def response_complete(self) -> None:
         """The response of the current request is written.
 
-        If it is the last, the rest of the request's body is awaited and discarded: a connection
-        that is closed while its client still sends is reset, and the response may be lost.
+        If it is the last, the rest of the request's body is awaited and discarded, unless the
+        service stops: a connection that is closed while its client still sends is reset, and the
+        response may be lost.
         """
         self.has_answered = True
-        cycle = self.cycle
+        cycle, draining = self.cycle, self.gateway.life.draining
         if cycle is not None and not cycle.keep_alive:
             self.is_last = True
         if self.transport.is_closing():
             self.close_for_certain()
-        elif self.is_last and cycle is not None and cycle.more_body:
+        elif self.is_last and cycle is not None and cycle.more_body and not draining:
             self.resume_reading()
             self.close_in(DISCARD_SECONDS)
         elif self.is_last:
