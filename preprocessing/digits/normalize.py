@@ -151,7 +151,8 @@ def _ink(raster: Raster) -> Ink:
 def _is_drawn_in_alpha(alpha: Gray, visible: NDArray[np.uint8]) -> bool:
     """Whether the visible pixels are the ink, and not a sheet with ink on it.
 
-    A sheet has several colours, and covers the image, or at least its own convex hull.
+    A sheet has several colours, and covers the image, or at least its own convex hull: nearly all
+    that is visible is in one piece.
     """
     if not len(visible):
         return True
@@ -160,8 +161,11 @@ def _is_drawn_in_alpha(alpha: Gray, visible: NDArray[np.uint8]) -> bool:
         return True
     if 2 * len(visible) >= alpha.size:
         return False
-    points: Any = cv2.findNonZero((alpha >= OPAQUE).astype(np.uint8))
-    return len(points) < SOLID * cv2.contourArea(cv2.convexHull(points))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats((alpha >= OPAQUE).astype(np.uint8))
+    largest = 1 + int(boxes[1:, cv2.CC_STAT_AREA].argmax())
+    area = int(boxes[largest, cv2.CC_STAT_AREA])
+    points: Any = cv2.findNonZero((labels == largest).astype(np.uint8))
+    return area < SOLID * max(len(visible), cv2.contourArea(cv2.convexHull(points)))
 
 
 def center(digit: Ink) -> Sheet:

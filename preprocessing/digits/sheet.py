@@ -26,7 +26,9 @@ LARGEST = 3  # pieces that are looked at
 SMALLEST, SHORTEST = 0.12, 8  # of the image's area, and pixels of the shorter side
 WHOLE = 0.995  # of the image: there is nothing around it
 CONVEX = 0.95  # of its hull: the border of a sheet is straight
-RECTANGULAR = 0.83  # of the smallest rectangle around it, of which an ellipse fills 0.785
+# Of the smallest rectangle around it, of which an ellipse fills 0.785: a sheet whose corners the
+# image cuts off, at least, and one that is complete.
+CUT, COMPLETE = 0.83, 0.9
 PAPER = 0.65  # of a sheet, at least: a 0 and its inside have more ink
 INK = 0.004  # of a sheet, at least: the inside of a loop has none
 LINE = 0.4  # of a box, at most
@@ -123,7 +125,8 @@ def _is_rectangle(whole: Mask, area: int) -> bool:
     # OpenCV's areas lie between the centres of pixels: half a pixel is added all around.
     around = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
     _, (width, height), _ = cv2.minAreaRect(hull)
-    return bool(area >= CONVEX * around and area >= RECTANGULAR * (width + 1) * (height + 1))
+    share = CUT if any(edge.any() for edge in _edges(whole)) else COMPLETE
+    return bool(area >= CONVEX * around and area >= share * (width + 1) * (height + 1))
 
 
 def _has_surroundings(whole: Mask) -> bool:

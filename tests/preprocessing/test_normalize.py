@@ -260,6 +260,8 @@ def test_a_sheet_on_a_transparent_canvas_is_no_ink() -> None:
     canvas = np.zeros((400, 400, 4), np.uint8)
     canvas[60 : 60 + SIDE, 90 : 90 + SIDE] = np.dstack([sheet, np.full((SIDE, SIDE), 255)])
     assert likeness(normalize_digit(canvas), UPRIGHT) > 0.9
+    canvas[:9, :9, 3] = 255  # a dot elsewhere
+    assert likeness(normalize_digit(canvas), UPRIGHT) > 0.9
 
 
 def test_a_hairline_of_28x28_becomes_a_pen_s_stroke() -> None:

@@ -162,3 +162,10 @@ def test_the_inside_of_a_0_is_no_sheet(thick: int) -> None:
     image = np.full((90, 90), PAPER, np.uint8)
     cv2.ellipse(image, (45, 45), (44 - thick // 2, 44 - thick // 2), 0, 0, 360, INK, thick)
     assert without_surroundings(image)[0] is image
+
+
+def test_the_inside_of_a_small_bold_0_is_no_sheet() -> None:
+    """A 0 whose inside is a quarter of it: a sheet with as much ink would have straight edges."""
+    image = np.full((28, 28), PAPER, np.uint8)
+    cv2.ellipse(image, (13, 14), (6, 6), 0, 0, 360, INK, 5)
+    assert without_surroundings(image)[0] is image
