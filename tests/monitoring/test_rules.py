@@ -68,7 +68,7 @@ def test_an_alert_has_severity_summary_value_and_runbook(alert: str) -> None:
     section = RUNBOOK[anchor].lower()
     assert labels["severity"] in section
     assert "```sh" in section, "where to look first"
-    assert "over:" in section, "when it is over"
+    assert "resolves" in section, "when it ends"
 
 
 def test_every_section_of_the_runbook_belongs_to_an_alert() -> None:

@@ -20,16 +20,16 @@ class Deviation(NamedTuple):
 
 DEVIATIONS = (
     Deviation(
-        "A line that ends with LF alone",
-        "RFC 9112, section 2.2, allows both. What takes LF for the end of a line and what does not "
-        "see different headers; only clients written by hand send it.",
+        "A line that ends with a bare LF",
+        "RFC 9112, section 2.2, allows both. If only one of two parsers accepts a bare LF, they "
+        "see different headers. Only handwritten clients send it.",
         "400 a line ends with LF alone",
         "",
         b"GET / HTTP/1.1\nHost: x\n\n",
     ),
     Deviation(
-        "A header line that goes on in the next one (obs-fold)",
-        "RFC 9112, section 5.2: a server refuses it or replaces it by spaces. Parsers that do "
+        "A header line that continues on the next line (obs-fold)",
+        "RFC 9112, section 5.2: a server must reject it or replace it by spaces. Parsers that do "
         "neither take the second line for a header.",
         "400 a line of the head begins with white space",
         "",
@@ -37,7 +37,7 @@ DEVIATIONS = (
     ),
     Deviation(
         "Control characters in a header's value",
-        "RFC 9110, section 5.5, does not allow them; h11 refuses only NUL and white space.",
+        "RFC 9110, section 5.5, does not allow them; h11 rejects only NUL and white space.",
         "400 there is a control character",
         "",
         HEAD + b"X: a\x01b\r\n\r\n",
@@ -45,74 +45,75 @@ DEVIATIONS = (
     Deviation(
         "Versions other than HTTP/1.0 and HTTP/1.1; targets that are neither a path, nor `*`, nor "
         "`scheme://host`; methods of more than 32 letters; `PRI`",
-        "Nothing else is served. h11 takes any version of two digits and leaves targets and "
-        "methods to the application.",
+        "The service supports nothing else. h11 accepts any version of two digits and leaves "
+        "targets and methods to the application.",
         "400 the request line is not",
         "",
         b"GET x HTTP/1.1\r\nHost: x\r\n\r\n",
     ),
     Deviation(
         "`CONNECT`",
-        "501 and the end of the connection: what follows its head is not HTTP.",
+        "501, and the connection is closed: the bytes after the head are not HTTP.",
         "501 ",
         "",
         b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
     ),
     Deviation(
         "`Transfer-Encoding` and `Content-Length` in one request",
-        "RFC 9112, section 6.3, allows a server to refuse it. It is how requests are smuggled.",
+        "RFC 9112, section 6.3, allows a server to reject it. It is used for request smuggling.",
         "400 there are both",
         "",
         HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ),
     Deviation(
         "`Transfer-Encoding` in HTTP/1.0",
-        "RFC 9112, section 6.1: the framing is to be treated as faulty.",
+        "RFC 9112, section 6.1: the framing must be treated as faulty.",
         "400 a request of HTTP/1.0 has no Transfer-Encoding",
         "",
         b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ),
     Deviation(
         "`Content-Length` twice with the same value",
-        "RFC 9110, section 8.6, allows a server to refuse it. A proxy may use either.",
+        "RFC 9110, section 8.6, allows a server to reject it. A proxy may use either.",
         "400 Content-Length or Transfer-Encoding is sent more than once",
         "",
         HEAD + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx",
     ),
     Deviation(
         "`Content-Length` of 20 digits, or as a list of equal numbers",
-        "Twenty digits do not fit into 64 bits, where other parsers wrap around; a list as above.",
+        "Twenty digits may not fit into 64 bits, and other parsers wrap around; for a list, as "
+        "above.",
         "400 Content-Length is one number",
         "",
         HEAD + b"Content-Length: 1, 1\r\n\r\nx",
     ),
     Deviation(
-        "Chunk sizes of 17 digits and more; white space behind the size; chunk extensions that are "
+        "Chunk sizes of 17 digits and more; white space after the size; chunk extensions that are "
         "not `;name` or `;name=value`",
-        "RFC 9112, section 7.1, allows white space only within extensions, where nobody sends it. "
-        "Parsers differ in what of such a line they skip.",
+        "RFC 9112, section 7.1, allows white space only within extensions, where no client sends "
+        "it. Parsers differ in how much of such a line they skip.",
         "400 a chunk begins with its size",
         "",
         CHUNKED + b"0 \r\n\r\n",
     ),
     Deviation(
-        "Lines behind the last chunk that are no header, as h11 sees it obs-fold and LF alone",
+        "Lines after the last chunk that are not headers; h11 accepts obs-fold and a bare LF",
         "As in the head.",
         "400 behind the last chunk there is a line that is no header",
         "",
         CHUNKED + b"0\r\nX: a\n\r\n",
     ),
     Deviation(
-        "`Host`, `Content-Length` or `Transfer-Encoding` behind the last chunk",
-        "RFC 9110, section 6.5.1, does not allow them there. Something that merges these lines "
-        "into the head would change it.",
+        "`Host`, `Content-Length` or `Transfer-Encoding` after the last chunk",
+        "RFC 9110, section 6.5.1, does not allow them there. A program that merges trailers into "
+        "the head would change its meaning.",
         "400 behind the last chunk there is a header that belongs into the head",
         "",
         CHUNKED + b"0\r\nContent-Length: 5\r\n\r\n",
     ),
     Deviation(
         "Empty lines before a request",
-        "RFC 9112, section 2.2: a server should skip at least one; some clients send one behind a "
+        "RFC 9112, section 2.2: a server should skip at least one; some clients send one after a "
         "body. They count as bytes of the head.",
         "",
         "an empty line before the request line",
@@ -120,7 +121,7 @@ DEVIATIONS = (
     ),
     Deviation(
         "`Connection: keep-alive` in HTTP/1.0",
-        "The connection goes on, as clients of HTTP/1.0 expect it (RFC 9112, section 9.3).",
+        "The connection stays open, as HTTP/1.0 clients expect (RFC 9112, section 9.3).",
         "",
         "the end of a request of HTTP/1.0",
         b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
