@@ -88,6 +88,7 @@ class Checkpoint(BaseModel):
                 width=float(self.recipe["width"]),
                 hidden_size=int(self.recipe.get("hidden_size", 0)),  # none in older recipes
                 mirror=bool(self.recipe.get("mirror", False)),
+                none_class=bool(self.recipe.get("non_digits", 0)),
             )
             network.load_state_dict(self.weights)
         except BadNetwork as error:

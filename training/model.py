@@ -5,11 +5,13 @@
 `build` creates one. Their layers are in `training.networks`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from contract.card import SIDE
 from training.networks import digits
@@ -33,11 +35,20 @@ class Network(nn.Module):
     deviation: Tensor  # (c, 1, 1)
 
     def __init__(
-        self, layers: nn.Module, shape: tuple[int, ...] = GRAY_28, *, mirror: bool = False
+        self,
+        layers: nn.Module,
+        shape: tuple[int, ...] = GRAY_28,
+        *,
+        mirror: bool = False,
+        none_class: bool = False,
     ) -> None:
-        """With `mirror`, evaluation averages the logits of an image and of its mirror image."""
+        """With `mirror`, evaluation averages the logits of an image and of its mirror image.
+
+        With `none_class`, the last output of the layers belongs to images of no class, whose
+        probability all classes share equally.
+        """
         super().__init__()
-        self.layers, self._mirror = layers, mirror
+        self.layers, self._mirror, self._none_class = layers, mirror, none_class
         channels, stored = 3 if len(shape) == 3 else 1, shape != GRAY_28
         for name, value in (("mean", MEAN), ("deviation", DEVIATION)):
             self.register_buffer(name, torch.full((channels, 1, 1), value), persistent=stored)
@@ -61,7 +72,17 @@ class Network(nn.Module):
         logits: Tensor = self.layers(images)
         if self._mirror and not self.training:
             logits = (logits + self.layers(images.flip(3))) / 2
-        return logits
+        return _shared(logits) if self._none_class else logits
+
+
+def _shared(logits: Tensor) -> Tensor:
+    """Logits (n, k) of k classes, from (n, k + 1): each class gets a share of the last one.
+
+    So an image of no class gets equal probabilities, and which class is the most probable does not
+    depend on how much an image looks like none of them.
+    """
+    share = logits[:, -1:] - math.log(logits.shape[1] - 1)
+    return share + F.softplus(logits[:, :-1] - share)  # logaddexp, which ONNX lacks
 
 
 @dataclass(frozen=True)
@@ -125,11 +146,13 @@ def build(
     width: float = 1.0,
     hidden_size: int = 0,
     mirror: bool = False,
+    none_class: bool = False,
 ) -> Network:
     """The network of that name for images of `shape`, (h, w) or (h, w, 3), with initial weights.
 
-    `hidden_size` 0 stands for the network's own. Raises BadNetwork if there is no such network, or
-    if it is for images of another shape.
+    `hidden_size` 0 stands for the network's own; `none_class`: see `Network`; a network of one's
+    own has none. Raises BadNetwork if there is no such network, or if it is for images of another
+    shape.
     """
     kind = kind_of(network)
     if kind is OWN:
@@ -145,8 +168,9 @@ def build(
         **({"width": width} if kind.widens else {}),
         **({"hidden_size": hidden_size or kind.hidden_size} if kind.hidden_size else {}),
     }
-    layers = kind.layers(classes=classes, dropout1=dropout1, dropout2=dropout2, **options)
-    return Network(layers, shape, mirror=mirror)
+    outputs = classes + none_class
+    layers = kind.layers(classes=outputs, dropout1=dropout1, dropout2=dropout2, **options)
+    return Network(layers, shape, mirror=mirror, none_class=none_class)
 
 
 def in_words(shape: tuple[int, ...]) -> str:

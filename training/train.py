@@ -271,6 +271,7 @@ def _network(recipe: Recipe, task: Task) -> nn.Module:
             width=recipe.width,
             hidden_size=recipe.hidden_size,
             mirror=recipe.mirror,
+            none_class=recipe.non_digits > 0,
         )
     except BadNetwork as error:
         raise BadRecipe(f"--network: {error}") from error

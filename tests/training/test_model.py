@@ -106,3 +106,11 @@ def test_with_mirror_an_image_and_its_mirror_image_have_the_same_answer() -> Non
     torch.testing.assert_close(network(images), network(images.flip(3)))
     network = build("residual", classes=3, shape=(32, 32, 3)).eval()
     assert not torch.allclose(network(images), network(images.flip(3)))
+
+
+def test_all_classes_share_the_probability_of_none() -> None:
+    images = torch.rand(4, 1, 28, 28)
+    network = build("compact", classes=3, none_class=True).eval()
+    outputs = network.layers((images - network.mean) / network.deviation).softmax(1)  # (4, 3 + 1)
+    expected = outputs[:, :3] + outputs[:, 3:] / 3
+    torch.testing.assert_close(network(images).softmax(1), expected)
