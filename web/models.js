@@ -122,7 +122,7 @@ export class Models extends EventTarget {
 		tell("failed-switch", `${what} could not be activated (${dateAndTime(at)}): ${reason}. Version ${this.served} still serves.`);
 	}
 
-	#article({ version, current, loaded, created, accuracy, data_set: data, test_images: images, verdict, compared_with: parent, broken }) {
+	#article({ version, current, loaded, created, accuracy, data_set: data, test_images: images, verdict, compared_with: parent, broken, damage }) {
 		let article = this.#articles.get(version + created);
 		if (!article) {
 			article = h("article", { class: "card", "data-version": version, "aria-label": `Version ${version}` }, h("div.summary"));
@@ -131,7 +131,7 @@ export class Models extends EventTarget {
 		const serves = loaded === "serves";
 		const judged = verdict && h("span", { class: `chip ${verdict}` }, relation(verdict, parent));
 		const failed = this.failed?.version === version ? this.failed.reason : null;
-		const chips = [serves && "serves", current && !serves && "current in the store", loaded && !serves && loaded, broken && "broken", failed && "failed"];
+		const chips = [serves && "serves", current && !serves && "current in the store", loaded && !serves && loaded, broken && "broken", damage && "damaged", failed && "failed"];
 		const activate = () => this.#switch(this.path(version, "activate"));
 		article.classList.toggle("serves", serves);
 		$(".summary", article).replaceChildren(
@@ -139,7 +139,7 @@ export class Models extends EventTarget {
 			...chips.filter(Boolean).map((chip) => h("span", { class: `chip ${chip}` }, chip)),
 			judged || "",
 			h("p.accuracy", accuracy == null ? [] : [percent(accuracy, 2), h("span.quiet", images == null ? " of the test set" : ` of ${count(images)} test images (${data})`)]),
-			h("p.quiet.when", broken ?? failed ?? dateAndTime(created)),
+			h("p.quiet.when", broken ?? failed ?? damage ?? dateAndTime(created)),
 			serves || broken ? "" : h("button", { onclick: activate, "aria-label": `Activate version ${version}` }, "Activate"),
 		);
 		return article;
