@@ -134,7 +134,7 @@ def test_a_switch_by_another_client_is_seen_with_the_next_answer(
 
 
 @pytest.mark.parametrize(
-    ("token", "reported"), [("", "takes the admin token"), ("wrong" * 4, "not the admin token")]
+    ("token", "reported"), [("", "requires the admin token"), ("wrong" * 4, "not the admin token")]
 )
 def test_without_a_valid_token_nothing_changes(
     page: Page, guard: Guard, switched: Service, token: str, reported: str
