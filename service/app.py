@@ -49,6 +49,7 @@ from service.http.methods import Methods
 from service.http.offload import Offload
 from service.lifecycle import Life
 from service.models.bucket_status import BucketStatus
+from service.models.integrity import IntegrityCheck
 from service.models.load_limits import load_watch
 from service.models.loading import Model, load
 from service.models.manager import ModelManager
@@ -159,6 +160,7 @@ def create_app(
     )
     access = Access(settings)
     secondary = SecondaryModel(serving, settings, access)
+    integrity = IntegrityCheck(serving.store)
     jobs, run_reads = Jobs(settings, metrics), BlockingCalls("runs")
     feedback = FeedbackFolder(settings, metrics)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
@@ -176,6 +178,7 @@ def create_app(
             gpus.start()
             background = [
                 asyncio.create_task(serving.follow(), name="follow the store"),
+                asyncio.create_task(integrity.follow(), name="verify the versions"),
                 asyncio.create_task(jobs.follow(), name="follow the jobs"),
                 asyncio.create_task(feedback.maintain(), name="maintain the corrections"),
             ]
@@ -185,7 +188,7 @@ def create_app(
                 with suppress(asyncio.CancelledError):
                     await task
         gpus.stop()
-        for part in (serving, secondary, offload, jobs, run_reads):
+        for part in (serving, secondary, integrity, offload, jobs, run_reads):
             part.close()
 
     # FastAPIOffline is FastAPI that serves the scripts of /docs itself.
@@ -203,7 +206,7 @@ def create_app(
     scrape = Scrape(metrics)
     app.include_router(routes(serving, batcher, settings, metrics, life, peers, scrape, jobs))
     app.include_router(admin_routes(serving, settings, peers, access.admin))
-    store_reader = StoreReader(serving.store, serving.reads)
+    store_reader = StoreReader(serving.store, serving.reads, integrity)
     app.include_router(catalog_routes(serving, secondary, store_reader, settings, life))
     app.include_router(file_routes(store_reader, settings))
     app.include_router(sample_routes(serving))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from contract.command_line import program
 from contract.store import Store
+from loadtest.arguments import fraction
 from tests.support.running import Service
 from training.data import read_mnist
 from training.evaluate import logits_of
@@ -35,7 +36,7 @@ def main() -> int:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument(
-        "--at-least", type=float, default=0.0, help="fraction that must be classified correctly"
+        "--at-least", type=fraction, default=0.0, help="share that must be classified correctly"
     )
     arguments = parser.parse_args()
 

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.command_line import program
+from loadtest.arguments import fraction
 from tests.support.program import Program
 from tests.support.running import ADMIN, ROOT, TOKEN, Service
 from training.strokes import drawn_by_one_hand
@@ -51,7 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = program("tools.learn_hand", __doc__)
     parser.add_argument("--preset", default="default", help="of the retraining")
     parser.add_argument("--weight", type=int, default=1, help="times that a correction is shown")
-    parser.add_argument("--at-least", type=float, default=0.98, help="fraction of the 500")
+    parser.add_argument("--at-least", type=fraction, default=0.98, help="share of the 500")
     parser.add_argument("--images", type=Path, metavar="DIR", help="write PNGs to this folder")
     arguments = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="learn-hand-") as folder:

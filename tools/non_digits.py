@@ -9,7 +9,7 @@ test digits it prints how many are uncertain. Without HTTP and without a service
 """
 
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,9 +20,11 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from contract.card import INPUT, ONNX, PROBABILITIES
+from contract.command_line import CommandLine, program
 from contract.errors import StoreError
 from contract.store import Store
 from contract.version import Version
+from loadtest.arguments import fraction, whole_number
 from preprocessing.decoder import NotAnImage, TooManyPixels, decode
 from preprocessing.digits.normalize import Blank
 from preprocessing.preparation import Pixels, Preparer, preparer_of
@@ -72,24 +74,20 @@ def main(words: Sequence[str] | None = None) -> int:
     return int(total.sure > arguments.at_most * total.images)
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "python -m tools.non_digits",
-        description=__doc__,
-        formatter_class=RawDescriptionHelpFormatter,
-    )
+def _parser() -> CommandLine:
+    parser = program("tools.non_digits", __doc__)
     parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER")
     parser.add_argument("--models", type=Path, default=Path("models"), help="default: models")
     parser.add_argument("--name", default="digits", help="of the model; default: digits")
     parser.add_argument("--data", help="the digits to cut and combine; default: mnist, or digits")
-    parser.add_argument("--count", type=int, default=2000, help="images to draw; default: 2000")
-    parser.add_argument("--seed", type=int, default=1, help="of the drawn images; default: 1")
-    parser.add_argument(
-        "--side", type=int, help="scale the images of each FOLDER to so many pixels a side first"
-    )
-    parser.add_argument(
-        "--at-most", type=float, default=1.0, help="fraction that the model may be sure of"
-    )
+    count, seed = whole_number(1), whole_number(0)
+    add = parser.add_argument
+    add("--count", type=count, default=2000, metavar="N", help="images to draw; default: 2000")
+    add("--seed", type=seed, default=1, metavar="N", help="of the drawn images; default: 1")
+    side = "scale the images of each FOLDER to so many pixels a side first"
+    add("--side", type=count, metavar="PIXELS", help=side)
+    share = "share of which the model may be sure, such as 3%%; default: 100%%"
+    add("--at-most", type=fraction, default=1.0, metavar="SHARE", help=share)
     return parser
 
 

@@ -24,6 +24,7 @@ from contract.command_line import program
 from contract.errors import StoreError
 from contract.store import Store
 from contract.version import Version
+from loadtest.arguments import fraction
 from preprocessing.contact_sheet import draw_sheet
 from preprocessing.decoder import NotAnImage, TooManyPixels
 from preprocessing.digits.normalize import Blank
@@ -66,9 +67,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, default=Path("models"), help="default: models")
     parser.add_argument("--name", default="digits", help="of the model; default: digits")
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="of the misread images")
-    parser.add_argument(
-        "--at-least", type=float, default=0.0, help="fraction that must be classified correctly"
-    )
+    share = "share that must be classified correctly, such as 95%%; default: 0%%"
+    parser.add_argument("--at-least", type=fraction, default=0.0, metavar="SHARE", help=share)
     arguments = parser.parse_args(words)
     try:
         version = Store(arguments.models, arguments.name).open()

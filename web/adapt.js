@@ -1,5 +1,5 @@
 /**
- * The page follows the model that serves. Its HTML is that for drawn digits and names what differs for others:
+ * Adapts the page to the served model. The HTML is written for drawn digits; its attributes name what differs for other models:
  *
  *   data-image="..."    the text where the classes are not digits
  *   data-upload="..."   the text where images are uploaded and not drawn, whatever the classes
@@ -7,7 +7,7 @@
  *                       or where the version has test images ("samples")
  */
 
-const texts = new Map(); // of the HTML, by element
+const texts = new Map(); // the original text of each element
 
 export function adapt({ draws, readsDigits, hasSamples }) {
 	document.body.classList.toggle("uploads", !draws);

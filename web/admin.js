@@ -1,7 +1,7 @@
 /**
- * The field of the admin token, which is moved into the view that needs it, and its messages.
+ * The field for the admin token, which moves to the view that needs it, and its messages.
  *
- * "changed" is dispatched when a token was typed in.
+ * "changed" is dispatched when a token has been entered.
  */
 
 import { $ } from "./dom.js";
@@ -22,7 +22,7 @@ export class Admin extends EventTarget {
 			this.#timer = setTimeout(() => this.#changed(), TYPING);
 		};
 		$("#admin").onsubmit = (event) => {
-			event.preventDefault(); // Enter after the token
+			event.preventDefault(); // Enter in the field would submit the form
 			this.#changed();
 		};
 		views.addEventListener("shown", () => this.#place());
@@ -39,7 +39,7 @@ export class Admin extends EventTarget {
 	/** Report why a request with the token failed. */
 	explain(error) {
 		if (error.status === 401) {
-			this.say(this.service.token ? "That is not the admin token." : "That takes the admin token.", "bad");
+			this.say(this.service.token ? "That is not the admin token." : "This requires the admin token.", "bad");
 			this.field.ariaInvalid = "true";
 			this.field.focus();
 		} else this.say(error.status === 403 ? CLOSED : `${error.message}.`, "bad");

@@ -1,19 +1,19 @@
-/** A prediction: the label large, a bar for each class, the pixels that the network saw, the time it took. */
+/** A prediction: its label, a bar for each class, the pixels that the network saw, and the time it took. */
 
-import { $, chance, duration, h, percent, tell } from "./dom.js";
+import { $, chance, duration, h, percent, setText } from "./dom.js";
 
-export const MOST_BARS = 10; // of more classes the likeliest are shown
+export const MOST_BARS = 10; // of more classes, the likeliest are shown
 const SMALL = 112; // pixels of the thumbnail's side; fewer are shown as squares
 const STAGES = { decode: "decode", queue: "queue", infer: "model", way: "network" };
-const QUIET = 700; // milliseconds of no change until an answer is spoken
+const QUIET = 700; // milliseconds without a change before an answer is announced
 
 export class Answer {
 	nothing = "Nothing drawn yet"; // shown while there is no image
-	threshold = null; // confidence from which the version that serves is sure of an answer
-	#bars = new Map(); // by the index and the label of the class: another version may name others
+	threshold = null; // confidence below which the served version is uncertain
+	#bars = new Map(); // by index and label of the class: versions may differ in their labels
 	#speak;
 	#labels = [];
-	#reading = null; // that is shown
+	#reading = null; // the prediction that is shown
 
 	constructor() {
 		this.box = $("#result");
@@ -25,13 +25,13 @@ export class Answer {
 		this.empty();
 	}
 
-	/** The classes there are. */
+	/** Set the labels of all classes. */
 	set labels(labels) {
 		if (labels.join("\n") === this.#labels.join("\n")) return;
 		this.#labels = labels;
 		this.#bars.clear();
 		this.#place(labels.length > MOST_BARS ? [] : labels.map((label, index) => ({ index, label })));
-		if (this.#reading) this.show(this.#reading); // which came before them
+		if (this.#reading) this.show(this.#reading); // it arrived before the labels
 	}
 
 	/** Whether an answer is shown. */
@@ -48,19 +48,19 @@ export class Answer {
 	empty(reason = this.nothing) {
 		this.#reading = null;
 		this.box.className = reason === this.nothing ? "card empty" : "card empty pending";
-		for (const id of ["answer", "version", "why", "old"]) tell(id, "");
-		tell("sure", reason);
+		for (const id of ["answer", "version", "why", "old"]) setText(id, "");
+		setText("sure", reason);
 		this.#speakLater(reason === this.nothing ? "" : reason);
 		if (this.#labels.length > MOST_BARS) this.#place([]);
 		for (const bar of this.#bars.values()) bar.set(0);
-		tell("stages", "");
-		tell("stages-bar", "");
+		setText("stages", "");
+		setText("stages-bar", "");
 	}
 
 	/** Mark the answer as that of an earlier image, and report what the present one waits for. */
 	markOld(reason) {
 		this.box.classList.add("old");
-		tell("old", `This answers an earlier image. ${reason}`);
+		setText("old", `This answers an earlier image. ${reason}`);
 	}
 
 	show(reading) {
@@ -74,9 +74,9 @@ export class Answer {
 		const shares = sharesOf(reading, this.#labels);
 		const likeliest = [...shares].sort((a, b) => b.probability - a.probability);
 		const sure = uncertain ? doubt(likeliest, reason) : `${chance(confidence)} sure`;
-		tell("sure", sure);
-		tell("why", uncertain ? this.#reasonOf(reading) : "");
-		tell("old", "");
+		setText("sure", sure);
+		setText("why", uncertain ? this.#reasonOf(reading) : "");
+		setText("old", "");
 		this.#speakLater(uncertain ? sure : `Reads as ${label}, ${sure}`);
 		const shown = this.#labels.length > MOST_BARS || !probabilities ? likeliest.slice(0, MOST_BARS) : shares;
 		this.#place(shown);
@@ -84,21 +84,21 @@ export class Answer {
 		this.#insight(reading);
 	}
 
-	/** A second version's answer, beside the first; null: none is asked. */
+	/** Show the answer of a second version beside the first; null: there is none. */
 	compare(reading) {
 		$("#other-said").hidden = reading === null;
 		for (const bar of this.#bars.values()) bar.compare(null);
 		if (reading === null) return;
 		say("other-answer", reading.label);
-		tell("other-version", `version ${reading.version}, ${chance(reading.confidence)}`);
-		// These bars may be of other classes than its own.
+		setText("other-version", `version ${reading.version}, ${chance(reading.confidence)}`);
+		// The two versions may have different classes.
 		if (this.#labels[reading.index] !== reading.label) return;
 		if (reading.probabilities && reading.probabilities.length !== this.#labels.length) return;
 		for (const each of sharesOf(reading, this.#labels))
 			if (each.label === this.#labels[each.index]) this.#bars.get(keyOf(each))?.compare(each.probability);
 	}
 
-	/** Have bars for these classes, in this order. */
+	/** Show bars for these classes, in this order. */
 	#place(classes) {
 		const kept = new Map(classes.map((each) => [keyOf(each), this.#bars.get(keyOf(each)) ?? barOf(each.label)]));
 		const same = [...kept.keys()].join() === [...this.#bars.keys()].join();
@@ -107,7 +107,7 @@ export class Answer {
 	}
 
 	#insight({ pixels, stages, batch, seconds, version }) {
-		tell("version", `version ${version}`);
+		setText("version", `version ${version}`);
 		$("#seen").src = pixels;
 		const way = Object.values(stages).reduce((left, each) => left - each, seconds);
 		const times = { ...stages, way: Math.max(0, way) };
@@ -118,9 +118,9 @@ export class Answer {
 			return part;
 		});
 		$("#stages-bar").replaceChildren(...shares);
-		const told = parts.map(([name, time, look]) => [h("dt", { class: look }, name), h("dd", duration(time))]);
+		const rows = parts.map(([name, time, look]) => [h("dt", { class: look }, name), h("dd", duration(time))]);
 		const company = batch === 1 ? "alone" : `with ${batch - 1} other${batch === 2 ? "" : "s"}`;
-		$("#stages").replaceChildren(...told.flat(), h("dt", "batch"), h("dd", `${batch}, ${company}`));
+		$("#stages").replaceChildren(...rows.flat(), h("dt", "batch"), h("dd", `${batch}, ${company}`));
 	}
 
 	/** Why an answer counts as uncertain, however high its confidence looks. */
@@ -130,7 +130,7 @@ export class Answer {
 
 	#speakLater(text) {
 		clearTimeout(this.#speak);
-		this.#speak = setTimeout(() => tell("spoken", text), QUIET);
+		this.#speak = setTimeout(() => setText("spoken", text), QUIET);
 	}
 }
 
@@ -147,7 +147,7 @@ function doubt([first, second], reason) {
 	return second?.probability >= 0.05 ? `Not sure: ${first.label} or ${second.label}?` : `Not sure: probably ${first.label}`;
 }
 
-/** As large as there is room; it arrives: see views.css. */
+/** Show a label in a size that suits its length; views.css animates a new one. */
 function say(id, label) {
 	const answer = $(`#${id}`);
 	if (answer.textContent === label) return;

@@ -1,14 +1,14 @@
-/** The camera, lent by the browser while its dialog is open. */
+/** The camera, in use while its dialog is open. */
 
 import { $ } from "./dom.js";
 import { blank, pngOf } from "./png.js";
 
 const WHY = {
-	NotAllowedError: "The browser does not lend its camera to this page. Allow it beside the address, or upload an image.",
-	NotFoundError: "There is no camera here. Upload an image instead.",
+	NotAllowedError: "The browser does not let this page use the camera. Allow it beside the address, or upload an image.",
+	NotFoundError: "This device has no camera. Upload an image instead.",
 	NotReadableError: "The camera is in use by another program. Close that, or upload an image.",
 };
-const LONGEST = 1280; // pixels of what is taken
+const LONGEST = 1280; // pixels of the longer side of a photo
 
 export class Camera {
 	#stream = null;
@@ -22,23 +22,23 @@ export class Camera {
 
 	async open() {
 		if (!navigator.mediaDevices)
-			return this.say("Browsers lend the camera only to pages over https, or of this machine. Upload an image instead.");
+			return this.say("Browsers allow the camera only to pages over HTTPS or on this machine. Upload an image instead.");
 		try {
 			const wish = { facingMode: "environment", width: { ideal: LONGEST } };
 			const stream = await navigator.mediaDevices.getUserMedia({ video: wish });
-			this.#stop(); // of a second click, while the browser asked
+			this.#stop(); // a second click, while the browser asked for permission, opened another stream
 			this.#stream = stream;
 		} catch (error) {
 			return this.say(WHY[error.name] ?? `The camera does not work: ${error.message}`);
 		}
 		this.dialog.showModal();
 		this.video.srcObject = this.#stream;
-		await this.video.play().catch(() => {}); // closed again meanwhile
+		await this.video.play().catch(() => {}); // the dialog was closed meanwhile
 	}
 
 	#shoot() {
 		const { videoWidth: width, videoHeight: height } = this.video;
-		const side = Math.min(width, height); // the middle, as it is shown
+		const side = Math.min(width, height); // the centre square, which the dialog shows
 		if (!side) return;
 		const [canvas, sheet] = blank(side);
 		sheet.drawImage(this.video, (side - width) / 2, (side - height) / 2);

@@ -1,10 +1,10 @@
-/** A version's card as one reads it: numbers, plots, classes, artifacts. */
+/** A version's card: numbers, plots, classes, artifacts. */
 
 import { bytes, count, duration, h, percent, table } from "./dom.js";
 import { verdictOf } from "./verdict.js";
 import { confusion, curves, reliability } from "./plots.js";
 
-const ROOM = 200; // letters of the labels that are listed
+const ROOM = 200; // characters of the labels that are listed
 const MOST_CLASSES = 40; // in the matrix and the table; of more, those with the most errors are listed
 
 /** `metrics`: the run's training_metrics.json, null where the version has none. */
@@ -45,7 +45,7 @@ function importOf({ file, format, proven, unknown }) {
 	];
 }
 
-/** The first of them, as many as there is room for. */
+/** As many of the first labels as fit. */
 function named(labels) {
 	const all = labels.join(", ");
 	return all.length > ROOM ? `${all.slice(0, all.lastIndexOf(", ", ROOM))}, …` : all;
@@ -90,6 +90,6 @@ function artifacts({ files, parity, left_out: leftOut, measured_on: machine, imp
 }
 
 function recipe({ recipe, libraries }) {
-	const told = Object.entries({ ...recipe, ...libraries }).map(([name, value]) => `${name} ${value === "" ? "–" : value}`);
-	return h("details.recipe", h("summary", "Recipe and libraries"), h("p.quiet", told.join(" · ")));
+	const items = Object.entries({ ...recipe, ...libraries }).map(([name, value]) => `${name} ${value === "" ? "–" : value}`);
+	return h("details.recipe", h("summary", "Recipe and libraries"), h("p.quiet", items.join(" · ")));
 }

@@ -1,14 +1,14 @@
 /**
- * "Copy as": the request for the image on the pad, to be pasted into a terminal or a program.
+ * "Copy as": the request for the image on the pad, to paste into a terminal or a program.
  *
- * A drawing is in the text itself; a file of the user's disk is named, as is an image too long for a text.
- * The API key is never in it: the text reads it from the environment variable API_KEY.
+ * The text contains a drawing as Base64; it names a file of the user, or an image that is too large for a text.
+ * It never contains the API key, but reads it from the environment variable API_KEY.
  */
 
-import { $, tell } from "./dom.js";
+import { $, setText } from "./dom.js";
 
 const LONGEST = 48_000; // bytes of an image that is written into the text
-const UNNAMED = "image.png"; // the name of a longer one that is on no disk
+const UNNAMED = "image.png"; // the name of a larger image that is not a file of the user
 
 export class Copy {
 	constructor({ service, pad }) {
@@ -22,7 +22,7 @@ export class Copy {
 	#show() {
 		$("#copy").hidden = this.pad.empty;
 		$("#snippet").hidden = true;
-		tell("copied", "");
+		setText("copied", "");
 	}
 
 	async #copy(language, snippet) {
@@ -32,13 +32,13 @@ export class Copy {
 		const text = snippet({ url, name, base64: name === null ? await base64Of(file) : null, hasKey: this.service.key !== "" });
 		const hint = name === null ? "" : `, for ${name} in the current directory`;
 		try {
-			await navigator.clipboard.writeText(text); // no clipboard where the page came over plain HTTP
-			tell("copied", `Copied as ${language}${hint}.`);
+			await navigator.clipboard.writeText(text); // not available to a page loaded over plain HTTP
+			setText("copied", `Copied as ${language}${hint}.`);
 		} catch {
 			const area = Object.assign($("#snippet"), { value: text, hidden: false });
 			area.focus();
 			area.select();
-			tell("copied", `Press Ctrl+C to copy it${hint}.`);
+			setText("copied", `Press Ctrl+C to copy it${hint}.`);
 		}
 	}
 }

@@ -1,12 +1,12 @@
 /**
  * "Wrong? It is ...": sends the image on the sheet to /v1/feedback, with the right label.
  *
- * Offered where the service accepts corrections. One tap, or the digit's key where the labels are digits.
+ * Shown if the service accepts corrections. It takes one tap, or the digit's key if the labels are digits.
  */
 
-import { $, chord, h, sentence, tell, typing } from "./dom.js";
+import { $, chord, h, sentence, setText, typing } from "./dom.js";
 
-const ROOM = 120; // letters of all labels together, up to which each label has a button
+const ROOM = 120; // characters: if all labels together have more, they are in a list instead of buttons
 const THANKS = {
 	accepted: "the next training uses it",
 	waiting: "it waits for review",
@@ -14,21 +14,21 @@ const THANKS = {
 };
 
 export class Correct {
-	#reading = null; // the answer that is shown
+	#reading = null; // the prediction that is shown
 	#labels = "";
 	#busy = false;
-	#corrected = 0; // revision of the sheet of which the message tells
+	#corrected = 0; // revision of the sheet that the message is about
 
 	constructor(parts) {
 		Object.assign(this, parts);
 		for (const event of ["change", "rest"])
-			this.pad.addEventListener(event, () => this.pad.revision === this.#corrected || tell("corrected", ""));
+			this.pad.addEventListener(event, () => this.pad.revision === this.#corrected || setText("corrected", ""));
 		this.features.addEventListener("known", () => this.#show());
 		this.models.addEventListener("listed", () => this.#show());
 		addEventListener("keydown", (event) => this.#key(event));
 	}
 
-	/** Correct this answer from now on; null: there is none. */
+	/** Set the answer to correct; null: there is none. */
 	offer(reading) {
 		this.#reading = reading;
 		this.#show();
@@ -44,7 +44,7 @@ export class Correct {
 		for (const button of $("#right-labels").querySelectorAll("[data-label]")) button.disabled = button.dataset.label === answered;
 	}
 
-	/** A button for each label, or a list where there is no room for them. */
+	/** A button for each label, or a list if there are too many. */
 	#place(labels) {
 		if (labels.join("\n") === this.#labels) return;
 		this.#labels = labels.join("\n");
@@ -74,7 +74,7 @@ export class Correct {
 		this.#busy = true;
 		const { request, ...answered } = this.#reading;
 		const { revision } = this.pad;
-		const file = revision === answered.revision ? answered.file : this.pad.file; // drawn on since
+		const file = revision === answered.revision ? answered.file : this.pad.file; // the drawing has changed since
 		const query = new URLSearchParams({ label, ...(request && { request_id: request }) });
 		let said;
 		try {
@@ -88,6 +88,6 @@ export class Correct {
 		}
 		if (revision !== this.pad.revision) return;
 		this.#corrected = revision;
-		tell("corrected", said);
+		setText("corrected", said);
 	}
 }

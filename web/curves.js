@@ -1,21 +1,21 @@
 /**
- * The curves of a training: loss, accuracy and learning rate, over the time that it has trained.
+ * The curves of a training: loss, accuracy and learning rate over the training time.
  *
- * Loss and errors have logarithmic scales: the last tenths of a percent are what counts.
+ * Loss and errors have logarithmic scales, which show the last tenths of a percent.
  */
 
 import { H, PAD, W, axes, frame, line, scale, text } from "./plots.js";
 import { percent, s, span } from "./dom.js";
 
-const MOST = 400; // points of a line; of more, every second one, every third one, ...
-const LEAST = 1e-4; // of a loss or an error that is drawn
-const AHEAD = 2; // the axis of time ends at most at that many times the time trained
+const MOST = 400; // points of a line; longer lines are thinned to every second point, every third, ...
+const LEAST = 1e-4; // smallest loss or error that is drawn
+const AHEAD = 2; // the time axis ends at most at this multiple of the time trained so far
 const STEPS = [1, 2, 5];
 
 export const CURVES = ["Loss", "Accuracy", "Learning rate"];
 const Y_TITLES = ["loss (log scale)", "accuracy (log scale)", "learning rate"];
 
-/** A plot for each of CURVES, of points as `append` in follower.js makes them; there must be one. */
+/** A plot for each of CURVES, from points as `append` in follower.js makes them; at least one is needed. */
 export function curvesOf(points) {
 	const last = points.at(-1);
 	const end = Math.min(last.at + (last.seconds_left ?? 0), last.at * AHEAD) || 1;
@@ -30,9 +30,9 @@ export function curvesOf(points) {
 }
 
 /**
- * Of the training images, and at the end of each epoch of the held-out ones.
+ * The values on the training images, and at the end of each epoch those on the held-out images.
  *
- * The scale is that of the logarithm of a value's `depth`, at most `most`; `upward`: the least is on top.
+ * The scale shows the logarithm of a value's `depth`, at most `most`; `upward`: the smallest is on top.
  */
 function logarithmic(key, points, x, { depth, most, tick, spoken, upward = false }) {
 	const sets = [[key, "training"], [`validation_${key}`, "held-out"]].map(([name, look]) => [
@@ -71,7 +71,7 @@ function legend(sets, below) {
 		.map(([, look], at) => text(W - PAD.right, top + 16 * at, names[look], `name ${look}`, "end"));
 }
 
-/** The lines of each teacher and of the network that it teaches are not joined. */
+/** The lines of the teachers and of the network that they teach are not joined. */
 function partsOf(values) {
 	const parts = [];
 	for (const value of values) {
@@ -87,7 +87,7 @@ function thinned(points) {
 	return points.filter((_, at) => (points.length - 1 - at) % step === 0);
 }
 
-/** 1, 2 and 5 times the powers of ten from `low` to `high`, or the powers alone where those are many. */
+/** 1, 2 and 5 times the powers of ten from `low` to `high`, or only the powers if there are many. */
 function ticksBetween(low, high) {
 	const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
 	const all = Array.from({ length: last - first + 1 }, (_, at) => first + at).flatMap((power) =>
@@ -100,6 +100,6 @@ const stepsAround = (value) => [-1, 0, 1].flatMap((power) => STEPS.map((step) =>
 const below = (value) => stepsAround(value).findLast((step) => step <= value * 0.999) ?? value;
 const above = (value) => stepsAround(value).find((step) => step >= value * 1.001) ?? value;
 const rounded = (value) => (value === 0 ? "0" : Number(value.toPrecision(2)).toString());
-/** The accuracy that an error leaves, with as many digits as it needs: 99.5 %. */
+/** The accuracy of an error rate, with as many digits as it needs: 99.5 %. */
 const accuracy = (error) => percent(1 - error, Math.max(0, Math.ceil(-Math.log10(error)) - 2));
 const dot = (cx, cy, look) => s("circle", { class: `dot-of ${look}`, cx, cy, r: 2.5 });

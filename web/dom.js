@@ -1,11 +1,11 @@
-/** Elements, found and made. Styles are set as properties: the page's policy takes no style attributes. */
+/** Finds and creates elements. Styles are set as properties, because the page's policy forbids style attributes. */
 
 export const $ = (selector, root = document) => root.querySelector(selector);
 
-/** Have the element of that id say it. */
-export const tell = (id, text) => ($(`#${id}`).textContent = text);
+/** Set the text of the element with that id. */
+export const setText = (id, text) => ($(`#${id}`).textContent = text);
 
-/** h("button.main", {onclick}, "Undo"): a name with its classes; attributes, if there are any, of which what begins with "on" is listened to; what is in it. */
+/** h("button.main", {onclick}, "Undo"): a name with classes; optionally attributes, where "on..." adds a listener; the content. */
 export const h = (...of) => made("http://www.w3.org/1999/xhtml", ...of);
 
 /** The same for SVG. */
@@ -24,18 +24,18 @@ function made(namespace, name, ...content) {
 	return element;
 }
 
-/** A text that begins with a capital letter. */
+/** The text with a capital first letter. */
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** Whether keys belong to what has the focus: somebody types there, or chooses. */
+/** Whether keys belong to the focused element, into which one types or in which one chooses. */
 export const typing = (target) => target.closest?.("input:not([type=range]), select, textarea, dialog") != null;
 
 export const percent = (fraction, digits = 1) => (fraction == null ? "–" : `${(fraction * 100).toFixed(digits)} %`);
 
-/** The same of what a network says, which is never quite sure: > 99.9 %. */
+/** The same for a probability, which never reads as certain: > 99.9 %. */
 export const chance = (probability) => (probability > 0.9995 ? "> 99.9 %" : percent(probability));
 
-/** Seconds for people: 29 µs, 0.4 ms, 12 ms, 1.3 s. */
+/** Seconds in words: 29 µs, 0.4 ms, 12 ms, 1.3 s. */
 export function duration(seconds) {
 	if (seconds == null) return "–";
 	if (seconds >= 1) return `${seconds.toFixed(1)} s`;
@@ -43,7 +43,7 @@ export function duration(seconds) {
 	return `${(seconds * 1e3).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
 }
 
-/** Seconds of something long: 45 s, 3 min 20 s, 2 h 5 min. */
+/** A longer time: 45 s, 3 min 20 s, 2 h 5 min. */
 export function span(seconds) {
 	const whole = Math.round(seconds);
 	if (whole < 60) return `${whole} s`;
@@ -57,7 +57,7 @@ export function count(value) {
 	return value >= 100 || Number.isInteger(value) ? Math.round(value).toLocaleString("en") : value.toFixed(1);
 }
 
-/** Rows of cells, the first of each its name; it scrolls where it is too wide. */
+/** A table of rows whose first cell is a heading; it scrolls if it is too wide. */
 export function table(caption, columns, rows) {
 	const head = h("tr", columns.map((column) => h("th", { scope: "col" }, column)));
 	const body = rows.map(([name, ...cells]) => h("tr", h("th", { scope: "row" }, name), cells.map((cell) => h("td", cell))));
@@ -65,7 +65,7 @@ export function table(caption, columns, rows) {
 	return h("div", { class: "scrolls", tabindex: "0", role: "group", "aria-label": caption }, whole);
 }
 
-/** Whether a key is pressed together with another one, and so means something else. */
+/** Whether a key is pressed together with a modifier key. */
 export const chord = ({ ctrlKey, metaKey, altKey }) => ctrlKey || metaKey || altKey;
 
 export const bytes = (size) =>

@@ -1,6 +1,6 @@
-/** The view where one draws, or uploads: the pad with its tools and keys, the ways images come in, their predictions. */
+/** The view to draw or upload in: the pad with its tools and keys, all inputs for images, and the predictions. */
 
-import { $, chord, sentence, tell, typing } from "./dom.js";
+import { $, chord, sentence, setText, typing } from "./dom.js";
 import { MOST_BARS } from "./answer.js";
 import { Camera } from "./camera.js";
 import { Pen } from "./pen.js";
@@ -10,7 +10,7 @@ import { Reader } from "./reader.js";
 import { store, stored } from "./stored.js";
 import { Strip } from "./strip.js";
 
-const MANY = 20; // classes: of more, the service reports only the likeliest
+const MANY = 20; // classes; if there are more, the service reports only the likeliest
 const SLOW = 1000; // milliseconds without a result after which an answer counts as that of an earlier image
 const READING = "Reading…";
 const WAITS = {
@@ -21,9 +21,9 @@ const WAITS = {
 };
 
 export class Draw {
-	#other = ""; // the version that is compared with
-	#brought = 0; // images
-	#draws = true; // or uploads
+	#other = ""; // the version to compare with
+	#brought = 0; // number of images put on the pad
+	#draws = true; // false: images are uploaded
 	#slow = null; // timer until the shown answer is marked as old
 
 	constructor({ service, views, notice, pad, answer, models, correct }) {
@@ -43,7 +43,7 @@ export class Draw {
 		});
 		this.strip = new Strip({ service, draw: this, path: () => this.reader.path() });
 		new Copy({ service, pad });
-		new Pen(pad, $("#cursor"), (text) => tell("spoken", text));
+		new Pen(pad, $("#cursor"), (text) => setText("spoken", text));
 		this.#tools();
 		this.#sources();
 		this.#compare();
@@ -53,14 +53,14 @@ export class Draw {
 		this.#look();
 	}
 
-	/** Follow the model that serves: a pad to draw on, or a place for images that are uploaded. */
+	/** Adapt to the served model: a pad to draw on, or an area for uploaded images. */
 	adapt() {
 		const { draws } = this.models;
 		if (draws === this.#draws) return;
 		this.#draws = draws;
 		this.answer.nothing = draws ? "Nothing drawn yet" : "No image yet";
 		this.#erase(false);
-		this.pad.reset(); // the one kind of model takes no strokes, the other no photos
+		this.pad.reset(); // strokes are only for models of drawings, photos only for the others
 	}
 
 	focus() {
@@ -68,27 +68,27 @@ export class Draw {
 	}
 
 	/**
-	 * Lay an image on the pad, with its label and its look if they are known; it need not be one that the browser can show.
+	 * Put an image on the pad, with its label and its bitmap if they are known. The browser need not be able to show it.
 	 *
-	 * `name` is that of a file on the user's disk.
+	 * `name` is the name of a file on the user's disk.
 	 */
 	async put(file, truth = null, look = null, name = null) {
 		this.notice.hush();
 		const mine = ++this.#brought;
 		let content;
 		try {
-			content = new Blob([await file.arrayBuffer()], { type: file.type }); // on the disk it may change
+			content = new Blob([await file.arrayBuffer()], { type: file.type }); // the file on the disk may change
 			if (look === null) ({ look, file: content } = await opened(content));
 		} catch {
 			if (!content?.type.startsWith("image/"))
-				return this.notice.say(`${file.name || "This"} is not an image. Take a PNG, JPEG, WebP, GIF, BMP or TIFF file.`);
+				return this.notice.say(`${file.name || "This"} is not an image. Choose a PNG, JPEG, WebP, GIF, BMP or TIFF file.`);
 		}
 		if (mine !== this.#brought) return;
 		this.views.go("draw");
 		this.pad.put(content, look, truth, name);
 	}
 
-	/** Lay the first of the user's files on the pad; several are all read, in a strip. */
+	/** Put the first of the user's files on the pad; if there are several, classify all in a strip. */
 	async #bring(files, { onDisk = true } = {}) {
 		this.strip.clear();
 		if (!files.length) return;
@@ -105,12 +105,12 @@ export class Draw {
 		}
 	}
 
-	/** Say what was refused; what is the matter with the service is said already. */
+	/** Show the error of a refused image; the notice already shows the state of the service. */
 	fail(error) {
 		if (this.service.mayBeAsked && error.status) this.notice.say(`${sentence(error.message)}.`);
 	}
 
-	/** Ask for as many of the likeliest classes as there are bars, where not all are reported. */
+	/** Request as many of the likeliest classes as there are bars, if not all are reported. */
 	#top(separator) {
 		return this.models.labels.length > MANY ? `${separator}top_k=${MOST_BARS}` : "";
 	}
@@ -150,7 +150,7 @@ export class Draw {
 		this.answer.empty(blank ? "Nothing to read yet" : "This image was not read");
 		this.answer.compare(null);
 		this.correct.offer(null);
-		// Another kind of model may serve, which does not take it.
+		// Another kind of model may be served by now, which does not accept the image.
 		if (/\/(version-replaced|bad-option)$/.test(error.type) || (blank && !this.models.draws)) this.models.list();
 		if (!blank) this.fail(error);
 	}
@@ -159,7 +159,7 @@ export class Draw {
 		this.answer.compare(null);
 		this.#other = $("#other").value = "";
 		const needed = this.service.token ? "which is not what you typed in under Models" : "typed in under Models";
-		if (error.status === 401) this.notice.say(`That version is not loaded, and loading it takes the admin token, ${needed}.`);
+		if (error.status === 401) this.notice.say(`That version is not loaded, and loading it requires the admin token, ${needed}.`);
 		else this.fail(error);
 	}
 
@@ -187,7 +187,7 @@ export class Draw {
 		$("#random").onclick = () => this.random();
 		$("#file").onchange = ({ target }) => {
 			this.#bring([...target.files]);
-			target.value = ""; // the same file can be chosen again
+			target.value = ""; // so that the same file can be chosen again
 		};
 		const camera = new Camera($("#camera"), (file) => this.put(file), (text) => this.notice.say(text));
 		$("#use-camera").onclick = () => camera.open();
@@ -222,7 +222,7 @@ export class Draw {
 		});
 	}
 
-	/** A key presses a button, if that is shown. */
+	/** Have a key press a button if that is visible. */
 	#key(event) {
 		if (this.views.shown !== "draw" || typing(event.target) || event.altKey) return;
 		const withControl = { z: event.shiftKey ? "redo" : "undo", y: "redo" };
@@ -242,7 +242,7 @@ export class Draw {
 		this.#caption();
 	}
 
-	/** Show what is known of the image on the sheet: its label, and whether it is `read`, the answer, null for none. */
+	/** Show the label of the image on the sheet, and whether the answer `read` (null: none) is the same. */
 	#caption(read = null) {
 		const { image, isUntouchedImage } = this.pad;
 		const truth = image?.truth ?? null;
@@ -253,6 +253,6 @@ export class Draw {
 		if (image?.look === null && read !== null) text = "No preview: this browser cannot show this format";
 		$("#truth").hidden = text === "";
 		$("#truth").classList.toggle("bad", isMistake);
-		tell("truth", text);
+		setText("truth", text);
 	}
 }

@@ -1,9 +1,9 @@
-/** How far the images of requests differ from the model's test images, with a way to the form. */
+/** How far the images of requests differ from the model's test images, with a link to the form. */
 
 import { $, h } from "./dom.js";
 
 const CHANGED = 0.25; // population stability index; the alert InputsHaveChanged has the same limit
-const ENOUGH = 1000; // images: of fewer, the index is mostly chance
+const ENOUGH = 1000; // images; for fewer, the index is mostly noise
 
 export class Drift {
 	constructor({ features }) {

@@ -1,8 +1,8 @@
-/** What the service is set up for, as /v1/status reports it. "known" is dispatched after each look. */
+/** The features that the service has, as /v1/status reports them. "known" is dispatched after each request. */
 
 export class Features extends EventTarget {
-	feedback = false; // it accepts corrections
-	retraining = { set_up: false, runs: false }; // jobs; training runs of its machine
+	feedback = false; // whether it accepts corrections
+	retraining = { set_up: false, runs: false }; // whether it runs jobs, and reports training runs of its machine
 	inputChanges = []; // how far the images of requests differ from the test images, by quantity
 
 	constructor({ service }) {
@@ -18,7 +18,7 @@ export class Features extends EventTarget {
 			Object.assign(this, { feedback: feedback ?? false, retraining: retraining ?? this.retraining, inputChanges: inputChanges ?? [] });
 			this.dispatchEvent(new Event("known"));
 		} catch {
-			// The notice says so, and "back" will come.
+			// The notice shows it, and "back" will be dispatched.
 		}
 	}
 }

@@ -3,28 +3,28 @@
  *
  *   connecting --> live --> ended       the job has reached a final state
  *       ^           |
- *       +-- reconnecting <--+           from the last event received on: nothing is missed
+ *       +-- reconnecting <--+           continues after the last event received
  *
- *   gone      there is no such job any more
+ *   gone      the job no longer exists
  *   refused   the token is not accepted; `error` has the reason
  *
- * "change" is dispatched at most once a frame, after new events or another state.
+ * "change" is dispatched at most once a frame, after new events or a change of state.
  */
 
 import { eventsOf } from "./sse.js";
 
 export const FINAL = ["activated", "kept", "rejected", "cancelled", "failed"];
-const SILENCE = 40_000; // milliseconds; the service sends a comment at least each 15 s
-const FIRST_WAIT = 1000; // milliseconds until it reconnects, doubled at each attempt
+const SILENCE = 40_000; // milliseconds; the service sends a comment at least every 15 s
+const FIRST_WAIT = 1000; // milliseconds until the first reconnection; doubled at each attempt
 const LONGEST_WAIT = 10_000;
-const LINES = 400; // of the log that are kept
+const LINES = 400; // lines of the log that are kept
 
 export class Follower extends EventTarget {
 	state = "connecting";
 	error = null; // the last one
 	heard = null; // Date of the last event
-	points = []; // each a Progress, with the time `at` since the first training began, in seconds
-	lines = []; // of the log
+	points = []; // each a Progress, with the seconds `at` since the first training began
+	lines = []; // lines of the log
 	#last = ""; // id of the last event
 	#abort = null; // ends the stream
 	#wanted = false;
@@ -50,10 +50,10 @@ export class Follower extends EventTarget {
 	}
 
 	/**
-	 * Replace the job by what a request has returned.
+	 * Replace the job by the one that a request has returned.
 	 *
-	 * A new stream begins with the state of the job. The one that is open would not report it: it looks
-	 * twice a second, and a job that was cancelled and resumed in between trains as it did before.
+	 * A new stream begins with the state of the job. The open one might not report the change: it polls
+	 * twice a second, and a job that was cancelled and resumed in between looks unchanged.
 	 */
 	update(job) {
 		this.job = job;
@@ -101,7 +101,7 @@ export class Follower extends EventTarget {
 		}
 	}
 
-	/** How many milliseconds to wait before the next attempt; 0: it is not known. */
+	/** Milliseconds to wait before the next attempt; 0: unknown. */
 	#failed(error) {
 		this.error = error;
 		if (error.status === 404) this.#become("gone");
@@ -135,9 +135,9 @@ export class Follower extends EventTarget {
 }
 
 /**
- * Add one more point of a curve.
+ * Append a point to a curve.
  *
- * A training that continues from its last saved state repeats what was lost: the older points of that
+ * A training that resumes from its last saved state repeats what was lost: the older points of that
  * time are dropped. Each teacher has a clock of its own, which starts at zero.
  */
 export function append(points, progress) {

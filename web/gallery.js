@@ -1,10 +1,10 @@
-/** The test images that the version which serves misclassifies. */
+/** The test images that the served version misclassifies. */
 
-import { $, chance, h, tell } from "./dom.js";
+import { $, chance, h, setText } from "./dom.js";
 import { sheetOf } from "./sheet.js";
 
 export class Gallery {
-	#shownOf = null; // the version
+	#shownOf = null; // the version whose images are shown
 
 	constructor({ views, models, draw }) {
 		Object.assign(this, { views, models, draw });
@@ -18,10 +18,10 @@ export class Gallery {
 		this.#shownOf = version;
 		try {
 			const images = this.models.has("mistakes.png") ? await sheetOf(this.models, version, "mistakes") : [];
-			if (version === this.#shownOf) this.#hang(images); // else another one serves meanwhile
+			if (version === this.#shownOf) this.#hang(images); // else another version is served by now
 		} catch (error) {
-			tell("mistakes", "");
-			this.#shownOf = null; // with the next list it is tried again
+			setText("mistakes", "");
+			this.#shownOf = null; // the next list tries it again
 			this.draw.fail(error);
 		}
 	}
@@ -35,14 +35,14 @@ export class Gallery {
 	}
 
 	#frame({ label, answer, confidence, canvas, file }) {
-		const told = `labelled ${label}, read as ${answer}`;
+		const description = `labelled ${label}, read as ${answer}`;
 		const onclick = async () => {
 			await this.draw.put(file(), label, canvas());
 			this.draw.focus();
 		};
 		return h(
 			"button",
-			{ type: "button", title: `${told}, ${chance(confidence)} sure`, onclick },
+			{ type: "button", title: `${description}, ${chance(confidence)} sure`, onclick },
 			canvas(),
 			h("span.names", `labelled ${label}`),
 			h("span.names.bad", `read as ${answer}`),

@@ -1,19 +1,19 @@
-/** A retraining job: what happens in it, as it happens; its verdict; cancel, resume, approve, reject. */
+/** A retraining job: live progress, its verdict, and buttons to cancel, resume, approve and reject it. */
 
-import { h, sentence, tell } from "./dom.js";
+import { h, sentence, setText } from "./dom.js";
 import { FINAL, Follower } from "./follower.js";
 import { comparisonOf } from "./judgement.js";
 import { Panel, clock, moment, progressFacts } from "./panel.js";
 import { verdictOf } from "./verdict.js";
 
 const TRAINS = ["training", "exporting", "judging", "activating"];
-const QUIET = 15_000; // milliseconds without an event after which the worker may have stopped
+const QUIET = 15_000; // milliseconds without an event after which the worker counts as silent
 
 export class JobView {
 	#panel;
-	#judgedFor = ""; // version whose verdict is shown
-	#state = null; // that was announced
-	#busy = false; // an action is under way
+	#judgedFor = ""; // the version whose verdict is shown
+	#state = null; // the state that was announced last
+	#busy = false; // whether an action is in progress
 	#tick = null;
 
 	constructor(job, { service, models, admin, draw, changed }) {
@@ -36,7 +36,7 @@ export class JobView {
 		this.follower.stop();
 	}
 
-	/** Take over what a list says of the job, of which the stream may not know yet. */
+	/** Update the job from a list, which may be newer than the stream. */
 	update(job) {
 		if (job.state !== this.follower.job.state && this.follower.state === "ended") this.follower.update(job);
 	}
@@ -72,7 +72,7 @@ export class JobView {
 	#offer({ state, resumable, version, gate }) {
 		const worse = gate?.verdict === "worse";
 		const offers = [
-			// The button says that it is worse, and what is stands below it: no further question is asked.
+			// The button says that the version is worse, and the checks are listed below it: no confirmation is needed.
 			state === "awaiting_approval" && ["approve", `Approve${worse ? " although worse" : ""}: serve version ${version}`, worse ? "button" : "button.main"],
 			state === "awaiting_approval" && ["reject", "Reject", "button"],
 			(state === "queued" || TRAINS.includes(state)) && ["cancel", "Cancel", "button"],
@@ -126,7 +126,7 @@ export class JobView {
 	}
 
 	#announce(state) {
-		tell("spoken", `The job is ${state.replace("_", " ")}`);
+		setText("spoken", `The job is ${state.replace("_", " ")}`);
 		this.changed();
 		if (state === "activated") this.models.list();
 	}

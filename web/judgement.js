@@ -1,4 +1,4 @@
-/** A version of a job beside the one that served: confusion matrices, and the images that changed. */
+/** A job's version compared with the one that was served: confusion matrices, and the images that changed. */
 
 import { h, percent } from "./dom.js";
 import { confusion } from "./plots.js";
@@ -33,16 +33,16 @@ function changedImages(images, show) {
 }
 
 function frame({ label, candidate, current, canvas, file }, show) {
-	const told = `${current} → ${candidate}, labelled ${label}`;
+	const description = `${current} → ${candidate}, labelled ${label}`;
 	return h(
 		"button",
-		{ type: "button", "aria-label": told, title: told, onclick: () => show(file(), label, canvas()) },
+		{ type: "button", "aria-label": description, title: description, onclick: () => show(file(), label, canvas()) },
 		canvas(),
 		h("span.names", { "aria-hidden": "true" }, current === label ? current : h("s", current), " → ", candidate === label ? candidate : h("s", candidate)),
 	);
 }
 
-/** The confusion matrix of a run whose training has ended. */
+/** The confusion matrix of a completed run. */
 export function runMatrix({ confusion_matrix: matrix, labels, accuracy }, most) {
 	const names = labels ?? matrix?.map((_, at) => String(at));
 	const title = `Confusion matrix${accuracy == null ? "" : `: ${percent(accuracy, 2)} of the test images correct`}`;

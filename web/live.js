@@ -1,22 +1,22 @@
 /**
- * The service's own numbers, as they happen: server-sent events of /v1/live.
+ * The live numbers of the service: server-sent events of /v1/live.
  *
- * Read with fetch, for EventSource can send no API key. Only while somebody looks: the service has
- * a bounded number of places for those who watch.
+ * They are read with fetch, because EventSource cannot send an API key, and only while the view is
+ * visible: the service limits the number of open streams.
  */
 
-import { $, count, duration, h, tell } from "./dom.js";
+import { $, count, duration, h, setText } from "./dom.js";
 import { spark } from "./plots.js";
 import { showReplicas } from "./replicas.js";
 import { eventsOf } from "./sse.js";
 
-const KEPT = 60; // events, of half a minute
-const UNITS = { rate: " a second", p50: "", p99: "" }; // of the peaks, where their words have none
+const KEPT = 60; // events, half a minute
+const UNITS = { rate: " a second", p50: "", p99: "" }; // of the peaks whose values have no unit
 const NUMBERS = ["rate", "p50", "p99", "queue", "errors", "provider", "live-version", "workers", "inflight", "watchers"];
-const AGAIN = 2000; // milliseconds until an ended stream is asked for again
+const AGAIN = 2000; // milliseconds until an ended stream is requested again
 
 export class Live {
-	#abort = null; // ends the stream under way
+	#abort = null; // ends the open stream
 	#again = null;
 	#past = { rate: [], p50: [], p99: [] };
 
@@ -25,7 +25,7 @@ export class Live {
 		views.addEventListener("shown", () => this.#turn());
 		document.addEventListener("visibilitychange", () => this.#turn());
 		service.addEventListener("back", () => this.#turn());
-		service.addEventListener("state", () => service.state.kind === "down" && this.#abort?.abort()); // it may never end
+		service.addEventListener("state", () => service.state.kind === "down" && this.#abort?.abort()); // it might never end by itself
 		this.#turn();
 	}
 
@@ -41,12 +41,12 @@ export class Live {
 		let wait = AGAIN;
 		try {
 			for await (const pulse of this.#pulses(abort.signal)) this.#show(pulse);
-			tell("live-state", "The stream ended; it is asked for again.");
+			setText("live-state", "The stream ended; it is asked for again.");
 		} catch (error) {
 			if (error.wait) wait = error.wait * 1e3;
-			if (!abort.signal.aborted) tell("live-state", `${error.message}.`);
+			if (!abort.signal.aborted) setText("live-state", `${error.message}.`);
 		}
-		abort.abort(); // an event that could not be shown leaves it open
+		abort.abort(); // the stream is still open if an event could not be shown
 		this.#abort = null;
 		this.#forget();
 		this.#again = setTimeout(() => this.#turn(), wait);
@@ -59,56 +59,56 @@ export class Live {
 
 	#show(pulse) {
 		const { requests_per_second: rate, p50, p99, queue, queue_limit: limit } = pulse;
-		tell("live-state", "");
+		setText("live-state", "");
 		this.#dial("rate", rate, count);
 		this.#dial("p50", p50, duration);
 		this.#dial("p99", p99, duration);
-		tell("queue", count(queue));
-		tell("queue-limit", `of ${count(limit)} images that may wait`);
+		setText("queue", count(queue));
+		setText("queue-limit", `of ${count(limit)} images that may wait`);
 		$("#queue-bar").classList.remove("unknown");
 		$("#queue-bar .fill").style.transform = `scaleX(${Math.min(1, queue / limit)})`;
 		this.#errors(pulse);
 		this.#batches(pulse);
-		tell("provider", pulse.provider + (pulse.provider_fallback ? ", fallen back" : ""));
-		tell("live-version", pulse.version);
-		for (const id of ["workers", "inflight", "watchers"]) tell(id, pulse[id]);
+		setText("provider", pulse.provider + (pulse.provider_fallback ? ", fallen back" : ""));
+		setText("live-version", pulse.version);
+		for (const id of ["workers", "inflight", "watchers"]) setText(id, pulse[id]);
 		showReplicas(pulse);
-		if (pulse.draining) tell("live-state", "The service is stopping.");
+		if (pulse.draining) setText("live-state", "The service is stopping.");
 	}
 
-	/** Show that nothing is known: numbers of a stream that has ended are not those of now. */
+	/** Show no numbers: those of a stream that has ended are out of date. */
 	#forget() {
-		for (const id of NUMBERS) tell(id, "–");
-		for (const id of ["queue-limit", "errors-kinds", "calls"]) tell(id, "");
+		for (const id of NUMBERS) setText(id, "–");
+		for (const id of ["queue-limit", "errors-kinds", "calls"]) setText(id, "");
 		$("#errors").classList.remove("bad");
 		$("#queue-bar").classList.add("unknown");
 		$("#batches").replaceChildren();
 		for (const [name, past] of Object.entries(this.#past)) {
 			past.length = 0;
-			tell(`${name}-peak`, "");
+			setText(`${name}-peak`, "");
 			spark($(`#${name}-line`), past, KEPT);
 		}
 	}
 
 	#dial(name, value, inWords) {
-		tell(name, inWords(value));
+		setText(name, inWords(value));
 		const past = this.#past[name];
 		past.push(value);
 		if (past.length > KEPT) past.shift();
 		const peak = Math.max(...past);
-		tell(`${name}-peak`, peak ? `peak ${inWords(peak)}${UNITS[name]}` : "");
+		setText(`${name}-peak`, peak ? `peak ${inWords(peak)}${UNITS[name]}` : "");
 		spark($(`#${name}-line`), past, KEPT);
 	}
 
 	#errors({ refused_per_second: refused, failed_per_second: failed, shed_per_second: shed }) {
-		tell("errors", count(failed));
+		setText("errors", count(failed));
 		$("#errors").classList.toggle("bad", failed > 0);
-		tell("errors-kinds", `${count(shed)} shed, ${count(refused)} refused (4xx)`);
+		setText("errors-kinds", `${count(shed)} shed, ${count(refused)} refused (4xx)`);
 	}
 
 	#batches({ batches, calls_per_second: calls }) {
 		const all = batches.reduce((sum, each) => sum + each.calls, 0);
-		tell("calls", `${count(calls)} model calls a second`);
+		setText("calls", `${count(calls)} model calls a second`);
 		const used = batches.findLastIndex((each) => each.calls > 0);
 		const bars = batches.slice(0, Math.max(7, used + 1)).map(({ most, calls: times }, at) => {
 			const from = (batches[at - 1]?.most ?? 0) + 1;

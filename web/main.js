@@ -1,10 +1,10 @@
-/** The wiring: which part of the page gets which. */
+/** Creates the parts of the page and connects them. */
 
 import { adapt } from "./adapt.js";
 import { Admin } from "./admin.js";
 import { Answer } from "./answer.js";
 import { Correct } from "./correct.js";
-import { $, tell } from "./dom.js";
+import { $, setText } from "./dom.js";
 import { Draw } from "./draw.js";
 import { Drift } from "./drift.js";
 import { Features } from "./features.js";
@@ -47,7 +47,7 @@ new Salvo({ service, models });
 function badge() {
 	const { kind, detail } = service.state;
 	$("#badge").className = `badge ${kind}`;
-	tell("badge-text", BADGES[detail] ?? BADGES[kind] ?? (models.served ? `${models.name}, version ${models.served}` : "connecting"));
+	setText("badge-text", BADGES[detail] ?? BADGES[kind] ?? (models.served ? `${models.name}, version ${models.served}` : "connecting"));
 }
 
 models.addEventListener("listed", () => {
@@ -56,7 +56,7 @@ models.addEventListener("listed", () => {
 	answer.labels = models.labels;
 	answer.threshold = models.card.acceptance?.threshold ?? null;
 	draw.adapt();
-	tell("misreader", `version ${models.served}`);
+	setText("misreader", `version ${models.served}`);
 	badge();
 });
 models.addEventListener("listed", () => restoreDrawing(models), { once: true });

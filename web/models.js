@@ -1,27 +1,27 @@
 /**
- * The versions in the store: which serves, what is on their cards, and how another takes its place.
+ * The versions in the store: which one is served, their cards, and the buttons to switch.
  *
- * "listed" is dispatched whenever the list is there anew.
+ * "listed" is dispatched whenever the list has been read.
  */
 
-import { $, count, h, percent, tell } from "./dom.js";
+import { $, count, h, percent, setText } from "./dom.js";
 import { cardOf } from "./card.js";
 import { Unreachable } from "./service.js";
 import { relation } from "./verdict.js";
 
 const WORSE = "/problems/version-is-worse";
 const METRICS = "training_metrics.json";
-const FRESH = 5000; // milliseconds between two looks while one of these views is shown
+const FRESH = 5000; // milliseconds between two requests for the list while one of these views is shown
 const FOLLOWS = ["draw", "models", "training"];
 
 export class Models extends EventTarget {
 	name = null;
-	served = null; // the version
-	card = null; // its own
+	served = null; // the served version
+	card = null; // the card of the served version
 	failed = null; // the last switch, if it failed: {version, reason, at}
-	#listing = Promise.resolve(); // one after another: what was asked first must not come last
+	#listing = Promise.resolve(); // requests in sequence: an older response must not replace a newer one
 	#listed = "";
-	#articles = new Map(); // of each version, whose details one may have opened
+	#articles = new Map(); // by version; kept because its details may be open
 
 	constructor({ service, views, notice, admin }) {
 		super();
@@ -38,7 +38,7 @@ export class Models extends EventTarget {
 		return this.card?.labels ?? [];
 	}
 
-	/** Whether images are drawn, which are prepared as digits are; or uploaded. */
+	/** Whether images are drawn, because they are prepared as digits are, or uploaded. */
 	get draws() {
 		return this.card === null || this.card.preparation.kind === "digit";
 	}
@@ -47,7 +47,7 @@ export class Models extends EventTarget {
 		return this.labels.length <= 10 && this.labels.every((label, at) => label === String(at));
 	}
 
-	/** Whether the version that serves brings that file. */
+	/** Whether the served version has that file. */
 	has(file) {
 		return file in (this.card?.files ?? {});
 	}
@@ -56,23 +56,23 @@ export class Models extends EventTarget {
 		return this.has("samples.png");
 	}
 
-	/** The route of a version, or of something of it. */
+	/** The route of a version, or of a part of it. */
 	path(version, what = "") {
 		return `v1/models/${this.name}/versions/${version}${what && `/${what}`}`;
 	}
 
-	/** The one that serves, once it is known. */
+	/** The served version, once it is known. */
 	async version() {
 		if (this.served === null) await this.list();
 		return this.served;
 	}
 
-	/** An answer says which version gave it; the list may not know yet. */
+	/** Read the list again if an answer names another version than the list. */
 	serves(version) {
 		if (version !== this.served) this.list();
 	}
 
-	/** Read the list anew; `quietly`: an error is not shown, for the list is read again soon. */
+	/** Read the list; `quietly`: an error is not shown, because the list is read again soon. */
 	list({ quietly = false } = {}) {
 		return (this.#listing = this.#listing.then(() => this.#list(quietly)));
 	}
@@ -87,8 +87,8 @@ export class Models extends EventTarget {
 			this.failed = swap?.reason ? swap : null;
 			this.#show(detail);
 		} catch (error) {
-			if (quietly || error instanceof Unreachable || this.service.state.kind === "locked") return; // "back" will come
-			this.notice.say(`The list of models is not there: ${error.message}.`);
+			if (quietly || error instanceof Unreachable || this.service.state.kind === "locked") return; // "back" will be dispatched
+			this.notice.say(`The list of models could not be loaded: ${error.message}.`);
 		}
 	}
 
@@ -102,7 +102,7 @@ export class Models extends EventTarget {
 			this.#listed = listed;
 			const held = document.activeElement;
 			const article = held.closest("article");
-			// A number may come again, and what was broken may be mended.
+			// A number may be reused, and a broken version repaired.
 			this.#articles = new Map(versions.map((each) => [each.version + each.created, this.#article(each)]));
 			const more = all > versions.length ? [h("p.quiet", `and ${all - versions.length} older ones`)] : [];
 			$("#versions").replaceChildren(...this.#articles.values(), ...more);
@@ -113,16 +113,16 @@ export class Models extends EventTarget {
 		this.dispatchEvent(new Event("listed"));
 	}
 
-	/** A switch that failed, also one that another client or the store's `current` asked for. */
+	/** Show the last switch if it failed, also one by another client or by the store's `current`. */
 	#showFailed() {
 		$("#failed-switch").hidden = this.failed === null;
 		if (this.failed === null) return;
 		const { version, reason, at } = this.failed;
 		const what = version === null ? "The store's current version" : `Version ${version}`;
-		tell("failed-switch", `${what} could not be activated (${dateAndTime(at)}): ${reason}. Version ${this.served} still serves.`);
+		setText("failed-switch", `${what} could not be activated (${dateAndTime(at)}): ${reason}. Version ${this.served} still serves.`);
 	}
 
-	#article({ version, current, loaded, created, accuracy, data_set: data, test_images: images, verdict, compared_with: parent, broken }) {
+	#article({ version, current, loaded, created, accuracy, data_set: data, test_images: images, verdict, compared_with: parent, broken, damage }) {
 		let article = this.#articles.get(version + created);
 		if (!article) {
 			article = h("article", { class: "card", "data-version": version, "aria-label": `Version ${version}` }, h("div.summary"));
@@ -131,7 +131,7 @@ export class Models extends EventTarget {
 		const serves = loaded === "serves";
 		const judged = verdict && h("span", { class: `chip ${verdict}` }, relation(verdict, parent));
 		const failed = this.failed?.version === version ? this.failed.reason : null;
-		const chips = [serves && "serves", current && !serves && "current in the store", loaded && !serves && loaded, broken && "broken", failed && "failed"];
+		const chips = [serves && "serves", current && !serves && "current in the store", loaded && !serves && loaded, broken && "broken", damage && "damaged", failed && "failed"];
 		const activate = () => this.#switch(this.path(version, "activate"));
 		article.classList.toggle("serves", serves);
 		$(".summary", article).replaceChildren(
@@ -139,7 +139,7 @@ export class Models extends EventTarget {
 			...chips.filter(Boolean).map((chip) => h("span", { class: `chip ${chip}` }, chip)),
 			judged || "",
 			h("p.accuracy", accuracy == null ? [] : [percent(accuracy, 2), h("span.quiet", images == null ? " of the test set" : ` of ${count(images)} test images (${data})`)]),
-			h("p.quiet.when", broken ?? failed ?? dateAndTime(created)),
+			h("p.quiet.when", broken ?? failed ?? damage ?? dateAndTime(created)),
 			serves || broken ? "" : h("button", { onclick: activate, "aria-label": `Activate version ${version}` }, "Activate"),
 		);
 		return article;
@@ -159,7 +159,7 @@ export class Models extends EventTarget {
 			} catch (error) {
 				body.remove();
 				details.open = false;
-				this.notice.say(`The card of version ${version} is not there: ${error.message}.`);
+				this.notice.say(`The card of version ${version} could not be loaded: ${error.message}.`);
 			}
 		};
 		return details;
@@ -194,7 +194,7 @@ export class Models extends EventTarget {
 
 	#askWhetherToForce(detail, activate) {
 		const dialog = $("#worse");
-		tell("worse-reasons", detail.slice(0, detail.lastIndexOf(" Send "))); // the rest is for other clients
+		setText("worse-reasons", detail.slice(0, detail.lastIndexOf(" Send "))); // the rest addresses other clients
 		$("#worse-force").onclick = () => {
 			dialog.close();
 			activate();

@@ -1,10 +1,10 @@
-/** What the page says of the service's state, or of what just went wrong, in plain words. */
+/** A message about the state of the service, or about an action that failed. */
 
 import { $, h } from "./dom.js";
 
 export class Notice {
 	#counting;
-	#said = null; // of something that went wrong once, until it is closed or the next one comes
+	#said = null; // the message about a failed action, until it is closed or replaced
 
 	constructor(element, service) {
 		this.element = element;
@@ -12,11 +12,11 @@ export class Notice {
 		service.addEventListener("state", () => this.#show());
 	}
 
-	/** Of something that does not mend itself: "there is no camera here". */
+	/** Show a message about an action that failed; null: none. */
 	say(text) {
 		if (text === this.#said) return;
 		this.#said = text;
-		if (this.service.mayBeAsked) this.#show(); // else what is shown stays: one may be typing there
+		if (this.service.mayBeAsked) this.#show(); // else the form for the key must stay, into which the user may be typing
 	}
 
 	hush() {
@@ -43,7 +43,7 @@ export class Notice {
 	}
 
 	#count(until) {
-		const left = h("span", { "aria-hidden": "true" }); // or each second would be spoken
+		const left = h("span", { "aria-hidden": "true" }); // else a screen reader would announce every second
 		const count = () => (left.textContent = ` The page tries again in ${Math.max(0, Math.ceil((until - Date.now()) / 1e3))} s.`);
 		count();
 		this.#put("wait", h("p", "The service is full.", left));
@@ -58,7 +58,7 @@ export class Notice {
 			event.preventDefault();
 			if (key.value) this.service.unlock(key.value);
 		};
-		this.#put("ask", wrong ? "That is none of this service's API keys." : "This service asks for an API key.", form);
-		if (wrong) key.focus(); // where it was typed before
+		this.#put("ask", wrong ? "This is not an API key of this service." : "This service requires an API key.", form);
+		if (wrong) key.focus(); // the user has just typed there
 	}
 }

@@ -1,28 +1,28 @@
 /**
- * The sheet one draws on: strokes over perhaps an image, with undo and redo.
+ * The sheet to draw on: strokes, optionally over an image, with undo and redo.
  *
- *   marks   what was done, in order: {kind: "stroke", points}, "erase" likewise, "image" or "clear";
- *           what came before one of the last two is seen no longer
+ *   marks   all actions in order: {kind: "stroke", points}, "erase" with points, "image" or "clear";
+ *           the last two hide all marks before them
  *   points  {x, y, width}, as fractions of the sheet's side
  *
- * "change" is dispatched while a stroke is drawn, "rest" when it or anything else is done.
- * What is sent is dark ink on white at 256x256, or the image's own file as long as nobody drew on it.
+ * "change" is dispatched while a stroke is drawn, "rest" when an action is complete.
+ * The file to send has dark ink on white at 256x256, or is the image's own file if it has no strokes.
  */
 
 import { blank, pngOf } from "./png.js";
 
-const SENT = 256; // pixels; more do not make a digit of 20 any clearer
+const SENT = 256; // pixels; more would not improve a digit of 20 pixels
 const MARGIN = 12; // pixels of paper around a drawing, so that no stroke ends at the edge of the image
-const MOST = 500; // marks that are kept, but for those that are seen
+const MOST = 500; // marks that are kept for undo, beside the visible ones
 
 export class Pad extends EventTarget {
-	width = 0.075; // of a stroke
+	width = 0.075; // of a stroke, as a fraction of the side
 	erasing = false;
-	revision = 0; // of what is on the sheet
+	revision = 0; // incremented with each change of the sheet
 	#marks = [];
 	#undone = [];
-	#stroke = null; // under way
-	#pointer = null; // that draws it
+	#stroke = null; // in progress
+	#pointer = null; // id of the pointer that draws it
 
 	constructor(canvas) {
 		super();
@@ -43,22 +43,22 @@ export class Pad extends EventTarget {
 		return this.#undone.length > 0;
 	}
 
-	/** The mark that hides all before it, if there is one. */
+	/** The last mark that hides all marks before it, if there is one. */
 	get ground() {
 		return this.#marks.findLast(hides);
 	}
 
-	/** The image that lies on the sheet, if one does. */
+	/** The image on the sheet, if there is one. */
 	get image() {
 		return this.ground?.kind === "image" ? this.ground : null;
 	}
 
-	/** Whether an image lies on the sheet and nobody drew on it. */
+	/** Whether there is an image on the sheet, without strokes. */
 	get isUntouchedImage() {
 		return this.image !== null && this.#marks.at(-1) === this.image && !this.#stroke;
 	}
 
-	/** The strokes on the sheet, over an image if there is one. */
+	/** The strokes on the sheet, those over an image included. */
 	get strokes() {
 		return this.#seen.filter((mark) => !hides(mark));
 	}
@@ -84,7 +84,7 @@ export class Pad extends EventTarget {
 		if (!this.empty) this.#put({ kind: "clear" });
 	}
 
-	/** An empty sheet, with nothing to undo. */
+	/** Empty the sheet, and forget what could be undone. */
 	reset() {
 		this.lift();
 		this.#marks = [];
@@ -93,7 +93,7 @@ export class Pad extends EventTarget {
 	}
 
 	/**
-	 * Lay an image on the sheet: its file, how it looks (null: this browser cannot show it), its label, and the
+	 * Put an image on the sheet: its file, its bitmap (null: this browser cannot show it), its label, and the
 	 * file's name on the user's disk (null: it has none).
 	 */
 	put(file, look, truth = null, name = null) {
@@ -101,15 +101,15 @@ export class Pad extends EventTarget {
 		this.#put({ kind: "image", file, look, truth, name, dark: look !== null && isDark(look) });
 	}
 
-	/** Put the pen down; `pressure` 0 to 1, 0.5 is a mouse's. */
+	/** Put the pen down; `pressure` is from 0 to 1, and 0.5 for a mouse. */
 	down(x, y, pressure = 0.5) {
-		if (this.image?.look === null) this.clear(); // what one does not see one does not draw on
+		if (this.image?.look === null) this.clear(); // an invisible image cannot be drawn on
 		this.#stroke = { kind: this.erasing ? "erase" : "stroke", points: [] };
 		this.move(x, y, pressure);
 	}
 
 	move(x, y, pressure = 0.5) {
-		if (!this.#stroke) return this.down(x, y, pressure); // undone or cleared under the pen
+		if (!this.#stroke) return this.down(x, y, pressure); // the stroke was undone or cleared
 		const { points, kind } = this.#stroke;
 		const last = points.at(-1);
 		if (last && Math.hypot(x - last.x, y - last.y) < 0.002) return;
@@ -125,11 +125,11 @@ export class Pad extends EventTarget {
 		this.#stroke = this.#pointer = null;
 		if (!stroke) return;
 		this.#add(stroke);
-		this.redraw(); // its corners grew sharper; it must look as after undo and redo
+		this.redraw(); // drawn in parts, a stroke has sharper corners than after undo and redo
 		this.dispatchEvent(new Event("rest"));
 	}
 
-	/** What is to be read, as a file. */
+	/** The file to send. */
 	get file() {
 		const image = this.image;
 		if (this.isUntouchedImage) return image.file;
@@ -137,7 +137,7 @@ export class Pad extends EventTarget {
 		const margin = image ? 0 : MARGIN;
 		sheet.drawImage(this.canvas, margin, margin, SENT - 2 * margin, SENT - 2 * margin);
 		if (!image) {
-			sheet.globalCompositeOperation = "source-in"; // the theme's ink becomes black
+			sheet.globalCompositeOperation = "source-in"; // changes the theme's ink to black
 			sheet.fillRect(0, 0, SENT, SENT);
 		}
 		sheet.globalCompositeOperation = "destination-over";
@@ -146,7 +146,7 @@ export class Pad extends EventTarget {
 		return pngOf(canvas);
 	}
 
-	/** Draw all of it anew: another theme has another ink. */
+	/** Draw everything again, also after a change of theme, which changes the ink. */
 	redraw() {
 		this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
 		for (const mark of this.#seen) this.#draw(mark);
@@ -183,10 +183,10 @@ export class Pad extends EventTarget {
 	#listen() {
 		const { canvas } = this;
 		canvas.addEventListener("pointerdown", (event) => {
-			// The same again: where it was lifted nobody heard of.
+			// The same pointer may come again: its release was not reported.
 			if (event.button !== 0 || (this.#pointer ?? event.pointerId) !== event.pointerId) return;
 			event.preventDefault();
-			canvas.classList.add("by-hand"); // which knows where it is
+			canvas.classList.add("by-hand"); // hides the focus outline: the pointer shows the place
 			canvas.focus({ preventScroll: true });
 			canvas.setPointerCapture(event.pointerId);
 			this.lift();
@@ -195,7 +195,7 @@ export class Pad extends EventTarget {
 		});
 		canvas.addEventListener("pointermove", (event) => {
 			if (event.pointerId !== this.#pointer) return;
-			// A fast hand moves several times a frame.
+			// A fast pointer moves several times within a frame.
 			const moves = event.getCoalescedEvents?.() ?? [];
 			for (const each of moves.length ? moves : [event]) this.move(...this.#place(each));
 		});
@@ -205,7 +205,7 @@ export class Pad extends EventTarget {
 
 	#place(event) {
 		const box = this.canvas.getBoundingClientRect();
-		// A mouse says 0.5. Fingers say 0, 1 or how large they are: what they press is not known.
+		// A mouse reports 0.5. Fingers report 0, 1 or their size instead of a pressure.
 		const pressure = event.pointerType === "pen" ? event.pressure : 0.5;
 		return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height, pressure];
 	}
@@ -223,11 +223,11 @@ export class Pad extends EventTarget {
 		context.fillRect(0, 0, side, side);
 		const scale = side / Math.max(look.width, look.height);
 		const [width, height] = [look.width * scale, look.height * scale];
-		context.imageSmoothingEnabled = scale < 4; // else one wants to see the pixels
+		context.imageSmoothingEnabled = scale < 4; // a strongly enlarged image shows its pixels
 		context.drawImage(look, (side - width) / 2, (side - height) / 2, width, height);
 	}
 
-	/** From point `from` on, smoothly: curves from middle to middle of what the points are joined by. */
+	/** Draw from point `from` on, smoothly: with curves between the midpoints of successive points. */
 	#drawStroke({ kind, points }, from) {
 		const { context, canvas } = this;
 		const side = canvas.width;

@@ -1,4 +1,4 @@
-/** What a job and a training run look like: state, facts, progress, curves, log. */
+/** The panel of a job or a training run: state, facts, progress, curves, log. */
 
 import { count, h, percent, span } from "./dom.js";
 import { CURVES, curvesOf } from "./curves.js";
@@ -6,15 +6,15 @@ import { CURVES, curvesOf } from "./curves.js";
 const UNFINISHED = ["queued", "training", "running", "stopped", "cancelled", "failed"]; // states with a bar
 const BOTTOM = 30; // pixels from the end of the log within which it keeps scrolling
 
-/** Dates and times for people. */
+/** A date and time in words. */
 export const clock = (time) => new Date(time).toLocaleTimeString([], { timeStyle: "medium" });
 export const moment = (time) => new Date(time).toLocaleString([], { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
 
-/** A job's or run's state in words, in a chip of its colour. */
+/** The state of a job or run as a coloured chip. */
 export const chip = (state) => h(`span.chip.${state}`, state === "awaiting_approval" ? "awaits approval" : state);
 
 export class Panel {
-	#follows = true; // the log is at its end
+	#follows = true; // whether the log is scrolled to its end
 
 	constructor(title) {
 		this.state = h("span");
@@ -35,7 +35,7 @@ export class Panel {
 		this.element = h("div", head, this.connection, this.reason, this.bar, this.facts, this.judged, this.plots);
 	}
 
-	/** `connection` says what is wrong with it, if anything is; then all that is shown may be old. */
+	/** `connection` describes a problem of the connection, if there is one: the panel may then be out of date. */
 	show({ state, connection = "", reason = "", facts, points, lines = [] }) {
 		this.state.replaceChildren(chip(state));
 		put(this.connection, connection);
@@ -68,7 +68,7 @@ export class Panel {
 	}
 }
 
-/** The facts of a training's last point; `runs`: it goes on. */
+/** The facts of a training's last point; `runs`: the training continues. */
 export function progressFacts(last, runs) {
 	if (!last) return [];
 	const { epoch, epochs, loss, accuracy, seconds_left: left, images_per_second: speed, device, cpu, teacher } = last;

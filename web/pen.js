@@ -1,4 +1,4 @@
-/** The keyboard's pen: arrow keys move it, Space puts it down and lifts it. */
+/** Drawing with the keyboard: arrow keys move the pen, Space puts it down or lifts it. */
 
 import { chord } from "./dom.js";
 
@@ -17,7 +17,7 @@ export class Pen {
 		this.say = say;
 		pad.canvas.addEventListener("keydown", (event) => this.#key(event));
 		pad.canvas.addEventListener("blur", () => this.#leave());
-		pad.canvas.addEventListener("pointerdown", () => this.#leave(), true); // before the pad's
+		pad.canvas.addEventListener("pointerdown", () => this.#leave(), true); // before the listener of the pad
 	}
 
 	#key(event) {
@@ -26,7 +26,7 @@ export class Pen {
 		if (move) this.#move(move, event.shiftKey ? FAR : 1);
 		else if (event.key === " ") this.#toggle();
 		else return;
-		event.preventDefault(); // the page would scroll
+		event.preventDefault(); // the keys would scroll the page
 		this.#show();
 	}
 

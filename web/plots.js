@@ -1,12 +1,12 @@
-/** Plots as SVG, whose colours are the theme's: see views.css. */
+/** Plots as SVG, with the colours of the theme: see views.css. */
 
 import { percent, s } from "./dom.js";
 
 export const W = 320;
 export const H = 220;
-const LETTER = 6; // pixels, of a name's width
-const LONGEST = 12; // letters of a name
-const LARGEST = 64; // pixels, of a cell's side
+const LETTER = 6; // pixels of width for a character of a name
+const LONGEST = 12; // characters of a name
+const LARGEST = 64; // pixels of a cell's side
 export const PAD = { left: 66, right: 20, top: 12, bottom: 34 };
 
 /** A linear scale from values to pixels. */
@@ -28,12 +28,12 @@ export function axes(x, y, xTicks, yTicks, [xTitle, yTitle]) {
 		text((PAD.left + W - PAD.right) / 2, H - 2, xTitle),
 		text(10, (PAD.top + H - PAD.bottom) / 2, yTitle, "up"),
 		...yTicks.flatMap(([at, label]) => [s("line", { class: "grid", x1: PAD.left, x2: W - PAD.right, y1: y(at), y2: y(at) }), text(PAD.left - 6, y(at) + 4, label, "", "end")]),
-		// A long one would leave the plot if its middle were at its place.
+		// A long label would leave the plot if it were centred.
 		...xTicks.map(([at, label]) => text(x(at), H - PAD.bottom + 16, label, "", label.length > 6 ? "end" : "middle")),
 	];
 }
 
-/** Errors on training and held-out images after each epoch, on a logarithmic scale: the last tenths are what counts. */
+/** Errors on training and held-out images after each epoch, on a logarithmic scale, which shows the last tenths. */
 export function curves(history) {
 	const errors = (key) => history.map((epoch) => [epoch.epoch, Math.max(1 - epoch[key], 1e-4)]).filter(([, error]) => Number.isFinite(error));
 	const sets = [["accuracy", "training"], ["validation_accuracy", "held-out"]].map(([key, look]) => [errors(key), look]);
@@ -51,11 +51,11 @@ export function curves(history) {
 
 const shortened = (name) => (name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name);
 
-/** Rows are labels, columns what they were read as; the diagonal is left pale, so that mistakes stand out. */
+/** Rows are labels, columns predictions; the diagonal is pale, so that errors stand out. */
 export function confusion(matrix, labels) {
 	const n = labels.length;
 	const names = n > 26 ? [] : labels.map(shortened);
-	const extra = LETTER * (Math.max(1, ...names.map((name) => name.length)) - 1); // pixels, for more than a letter
+	const extra = LETTER * (Math.max(1, ...names.map((name) => name.length)) - 1); // pixels, for names longer than a character
 	const cell = Math.min((W - 50 - extra) / n, LARGEST);
 	const [left, top] = [(W - cell * n + extra) / 2 + 8, 14];
 	const end = top + n * cell;
@@ -77,7 +77,7 @@ export function confusion(matrix, labels) {
 	return sized(height, `${mistakes} mistakes, by label and what it was read as`, ...cells, ...rows, ...columns, text(left + (n * cell) / 2, height - 4, "read as"), text(10, top + (n * cell) / 2, "label", "up"));
 }
 
-/** How often answers of a confidence are right: on the diagonal, if they can be believed. */
+/** The accuracy of predictions by their confidence; of a calibrated model it is on the diagonal. */
 export function reliability(bins) {
 	const x = scale(0, 1, PAD.left, W - PAD.right);
 	const y = scale(0, 1, H - PAD.bottom, PAD.top);
@@ -89,7 +89,7 @@ export function reliability(bins) {
 	return frame("How often answers of a confidence are right", ...axes(x, y, ticks, ticks, ["confidence", "right"]), line([[x(0), y(0)], [x(1), y(1)]], "ideal"), ...dots);
 }
 
-/** The last values of a number, null where there was none, newest at the right of an SVG of 240x48; from 0 to their peak. */
+/** The last values of a number (null: none) in an SVG of 240x48, the newest at the right, from 0 to their peak. */
 export function spark(svg, values, most) {
 	const x = scale(most - 1, 0, 0, 240);
 	const y = scale(0, Math.max(...values, 1e-9), 46, 2);

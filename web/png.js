@@ -1,7 +1,7 @@
 /**
  * Image files from canvases and data URLs.
  *
- * At once: toBlob() waits until the browser is idle, which takes up to a second while somebody draws.
+ * They are made synchronously: toBlob() waits until the browser is idle, up to a second while the user draws.
  */
 
 export const pngOf = (canvas) => fileOf(canvas.toDataURL("image/png"));
@@ -18,10 +18,10 @@ const SENT = 2048; // pixels of the longer side of a photo that is scaled down: 
 const LARGE = 6e6; // pixels from which an image is scaled down before it is sent
 
 /**
- * An image file as it is sent, and how it looks on the pad.
+ * The file to send for an image, and its bitmap for the pad.
  *
- * A large photo is scaled down: it would take long to send, and may be larger than the service accepts.
- * The canvas is upright, as EXIF says, and so is the new file.
+ * A large photo is scaled down, because it would take long to send and may exceed the limits of the service.
+ * The canvas is upright according to EXIF, and so is the new file.
  */
 export async function opened(file) {
 	const bitmap = await createImageBitmap(file);
@@ -42,7 +42,7 @@ export function urlOf(file) {
 	});
 }
 
-/** A canvas with the bitmap, whose longer side has at most so many pixels. */
+/** A canvas with the bitmap, whose longer side has at most that many pixels. */
 function scaled(bitmap, most) {
 	const scale = Math.min(1, most / Math.max(bitmap.width, bitmap.height));
 	const [canvas, sheet] = blank(Math.ceil(bitmap.width * scale), Math.ceil(bitmap.height * scale));
@@ -52,16 +52,16 @@ function scaled(bitmap, most) {
 }
 
 /**
- * An image of a sheet, which is as large as the network's input, as a file that is prepared to the same pixels again.
+ * A file of an image that has the size of the network's input; preparing the file gives the same pixels.
  *
- * A photo is scaled to more than that and loses its margin: around the image stands one to lose.
+ * The preparation of photos scales an image up and crops its margin, so a margin is added around the image.
  */
 export function preparable(image, { kind, resize }) {
 	const margin = kind === "photo" ? resize - Math.min(image.width, image.height) : 0;
 	if (margin <= 0) return pngOf(image);
 	const [canvas, sheet] = blank(image.width + margin, image.height + margin);
 	sheet.drawImage(image, 0, 0, canvas.width, canvas.height);
-	const edge = margin % 2 ? 2 * Math.round(margin / 4) : margin / 2; // half a pixel is rounded to the even one, as in Python
+	const edge = margin % 2 ? 2 * Math.round(margin / 4) : margin / 2; // half pixels are rounded to even, as in Python
 	sheet.clearRect(edge, edge, image.width, image.height);
 	sheet.drawImage(image, edge, edge);
 	return pngOf(canvas);

@@ -1,17 +1,17 @@
-/** Ten test images, some of them hard, for you and for the network: who is right more often, and how fast. */
+/** A quiz of ten test images, some of them hard: how often and how fast the user and the network are right. */
 
 import { $, chord, duration, h, table, typing } from "./dom.js";
 import { sheetOf, some } from "./sheet.js";
 
 const ROUNDS = 10;
-const ROOM = 120; // letters of all labels together, up to which each label is a choice
-const OTHERS = 5; // labels beside the right one, where not all are
-const HARD = 5; // of them that the network is known to misclassify
+const ROOM = 120; // characters of all labels together, up to which each label is a choice
+const OTHERS = 5; // wrong choices, if not all labels are offered
+const HARD = 5; // images that the network is known to misclassify
 
 export class Quiz {
-	#rounds = []; // images that are left
+	#rounds = []; // remaining images
 	#score = null;
-	#now = null; // the image that is asked, its choices, and since when
+	#now = null; // the current image, its choices, and when it was shown
 
 	constructor(parts) {
 		Object.assign(this, parts, { body: $("#quiz-body") });
@@ -36,7 +36,7 @@ export class Quiz {
 			const chosen = some(hard, HARD);
 			this.#rounds = some([...chosen, ...some(plain, ROUNDS - chosen.length)], ROUNDS);
 		} catch (error) {
-			return this.notice.say(`There are no test images to ask: ${error.message}.`);
+			return this.notice.say(`There are no test images for a quiz: ${error.message}.`);
 		}
 		this.#score = { you: [], network: [] };
 		$("#mistakes").hidden = true; // their labels would give the answers away
@@ -58,11 +58,11 @@ export class Quiz {
 		);
 		canvas.focus();
 		const network = this.service.read(image.file());
-		network.catch(() => {}); // told of when you have answered
+		network.catch(() => {}); // an error is shown after the user has answered
 		this.#now = { image, choices, since: performance.now(), network };
 	}
 
-	/** All labels, or of many the right one, what the network took it for, and others. */
+	/** All labels, or, if there are many, the right one, the prediction, and others. */
 	#choices({ label, answer }) {
 		const { labels } = this.models;
 		if (labels.join("").length <= ROOM) return labels;
@@ -80,17 +80,17 @@ export class Quiz {
 			const { label: read, stages } = await network;
 			this.#score.you.push({ right: label === image.label, seconds });
 			this.#score.network.push({ right: read === image.label, seconds: stages.infer });
-			this.#tell(label, read, image.label);
+			this.#showResult(label, read, image.label);
 		} catch (error) {
-			this.#invite(h("p", `The network could not be asked: ${error.message}.`));
+			this.#invite(h("p", `The network could not be reached: ${error.message}.`));
 		}
 	}
 
-	#tell(yours, read, truth) {
-		const verdict = (who, said) => h("span", { class: said === truth ? "good" : "bad" }, `${who} ${said} ${said === truth ? "✓" : "✗"}`);
+	#showResult(yours, read, truth) {
+		const verdict = (who, label) => h("span", { class: label === truth ? "good" : "bad" }, `${who} ${label} ${label === truth ? "✓" : "✗"}`);
 		const next = h("button", { class: "main next", onclick: () => this.#next() }, this.#rounds.length ? "Next" : "Result");
 		$(".choices", this.body).replaceWith(
-			h("p", { class: "told", role: "status" }, verdict("You:", yours), verdict("Network:", read), `Label: ${truth}`),
+			h("p", { class: "result", role: "status" }, verdict("You:", yours), verdict("Network:", read), `Label: ${truth}`),
 			next,
 		);
 		next.focus();
@@ -107,7 +107,7 @@ export class Quiz {
 
 	#key(event) {
 		if (this.#now === null || this.views.shown !== "gallery" || typing(event.target) || chord(event)) return;
-		const { choices } = this.#now; // of which "A" and "a" may be two
+		const { choices } = this.#now; // "A" and "a" may both be among them
 		const label = choices.find((each) => each === event.key) ?? choices.find((each) => each.toLowerCase() === event.key.toLowerCase());
 		if (label !== undefined) this.#answer(label);
 	}

@@ -1,9 +1,9 @@
 /**
- * Has the service read what lies on the pad, while it is being drawn.
+ * Sends the image on the pad to the service, also while it is being drawn.
  *
- * At most one request is in flight, and the newest image wins: what changed meanwhile is sent when
- * the answer is there. A service that is full is asked again when the time is over that it told, one
- * that is away as soon as it is back.
+ * At most one request is in flight, and the newest image wins: a change during a request is sent after
+ * its response. After 503 the request is repeated when Retry-After has passed, after a lost connection
+ * as soon as the service is back.
  */
 
 import { Refused, Unreachable } from "./service.js";
@@ -11,16 +11,16 @@ import { Refused, Unreachable } from "./service.js";
 const WHILE_DRAWING = 60; // milliseconds between two requests, at least
 
 export class Reader {
-	#wanted = null; // "soon" or "now": something is on the pad that was not sent
+	#wanted = null; // "soon" or "now" if the image on the pad has not been sent
 	#busy = false;
-	#revision = 0; // of the pad, that was sent last
+	#revision = 0; // of the pad when it was sent last
 	#timer;
-	#earliest = 0; // when the next one may be sent that has time, on performance.now()
-	#settled = 0; // revision of the pad that was answered or failed last
-	refusal = null; // message of the service that made the image wait
+	#earliest = 0; // when the next "soon" request may be sent, on performance.now()
+	#settled = 0; // the last revision of the pad with an answer or a final error
+	refusal = null; // message of the response because of which the image waits
 
 	/**
-	 * `path()` names the route, null for none; `show` is given each reading, null for an empty sheet;
+	 * `path()` returns the route, or null for none; `show` receives each prediction, or null for an empty sheet;
 	 * `progress` is called whenever `pending` or `refusal` may have changed.
 	 */
 	constructor(service, pad, { path, admin = false, show, fail, progress = () => {} }) {
@@ -35,7 +35,7 @@ export class Reader {
 		return !this.pad.empty && this.pad.revision !== this.#settled && (this.#busy || this.#wanted !== null);
 	}
 
-	/** Have it read at once, or as soon as the answer under way is there. */
+	/** Send the image at once, or after the response to the current request. */
 	now() {
 		this.#want("now");
 	}
@@ -56,7 +56,7 @@ export class Reader {
 		if (this.pad.empty || this.path() === null) {
 			this.#wanted = null;
 			this.show(null);
-		} else if (!this.service.mayBeAsked) return; // "back" will come
+		} else if (!this.service.mayBeAsked) return; // "back" will be dispatched
 		else if (this.#wanted === "now" || performance.now() >= this.#earliest) this.#read();
 		else this.#timer = setTimeout(() => this.#go(), this.#earliest - performance.now());
 	}
@@ -65,22 +65,22 @@ export class Reader {
 		this.#wanted = null;
 		this.#busy = true;
 		const [path, { ground }] = [this.path(), this.pad];
-		const isAskedFor = () => path === this.path() && ground === this.pad.ground && !this.pad.empty;
+		const isStillWanted = () => path === this.path() && ground === this.pad.ground && !this.pad.empty;
 		try {
 			const revision = (this.#revision = this.pad.revision);
 			this.#earliest = performance.now() + WHILE_DRAWING;
 			const reading = await this.service.read(this.pad.file, path, this.admin);
 			this.refusal = null;
-			if (isAskedFor()) this.#settle(revision, () => this.show({ ...reading, revision }));
+			if (isStillWanted()) this.#settle(revision, () => this.show({ ...reading, revision }));
 		} catch (error) {
-			this.#failed(error, isAskedFor() ? this.#revision : null);
+			this.#failed(error, isStillWanted() ? this.#revision : null);
 		} finally {
 			this.#busy = false;
 		}
 		this.#go();
 	}
 
-	/** `revision` is that of the image if it is still on the pad, else null. */
+	/** `revision` is the revision of the image if it is still on the pad, else null. */
 	#failed(error, revision) {
 		if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
 		if (!this.service.mayBeAsked) this.#wanted = "now";

@@ -1,30 +1,30 @@
 /**
- * The replicas of the service in the live view: how many there are, which of them shows them, and a
- * row of each. The rows are in an event of /v1/live where DIGITSERVE_PEERS is set.
+ * The replicas of the service in the live view: their number, which one reports them, and a row for
+ * each. Events of /v1/live contain the rows if DIGITSERVE_PEERS is set.
  */
 
-import { $, count, duration, h, sentence, table, tell } from "./dom.js";
+import { $, count, duration, h, sentence, table, setText } from "./dom.js";
 import { clock } from "./panel.js";
 
 const COLUMNS = ["Replica", "Version", "Requests a second", "p50", "p99", "Queue", "Errors a second", "State"];
 const CAPTION = "Replicas: rates of the last 2 seconds, p50 and p99 of the last 10";
 
 export function showReplicas({ replica, replicas, replicas_problem: problem }) {
-	tell("replica", replica);
+	setText("replica", replica);
 	const area = $("#replicas");
 	area.hidden = replicas === null;
 	if (replicas === null) return;
 	const served = replicas.filter(({ load }) => load).map(({ version }) => version);
 	const versions = [...new Set(served)].sort((one, other) => one - other);
-	if (versions.length > 1) tell("live-version", versions.join(", "));
+	if (versions.length > 1) setText("live-version", versions.join(", "));
 	const sorted = replicas.toSorted(inOrder);
 	const fresh = table(CAPTION, COLUMNS, sorted.map((row) => cellsOf(row, replica, versions.length > 1)));
 	const shown = $(".scrolls", area);
-	if (shown) $("tbody", shown).replaceWith($("tbody", fresh)); // it stays scrolled where it is
+	if (shown) $("tbody", shown).replaceWith($("tbody", fresh)); // so that the table keeps its scroll position
 	else area.append(fresh);
 	const text = summaryOf(replicas, versions, problem);
 	const summary = $("#replicas-summary");
-	if (summary.textContent !== text) summary.textContent = text; // else it would be read out again
+	if (summary.textContent !== text) summary.textContent = text; // else screen readers would announce it again
 }
 
 function summaryOf(replicas, versions, problem) {
@@ -37,7 +37,7 @@ function summaryOf(replicas, versions, problem) {
 	].join(" ").trim();
 }
 
-/** By name; those that have never answered have none and come last. */
+/** Sorted by name; replicas that have never answered have none and come last. */
 function inOrder(one, other) {
 	if ((one.replica === null) !== (other.replica === null)) return one.replica === null ? 1 : -1;
 	return (one.replica ?? one.address).localeCompare(other.replica ?? other.address, "en", { numeric: true });

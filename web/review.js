@@ -1,10 +1,10 @@
 /**
  * The corrections of users, for an admin: accept, reject or delete each image.
  *
- * The keys A, R and Delete act on the image that has the focus, and the arrows move between images.
+ * The keys A, R and Delete act on the focused image, and the arrow keys move between images.
  */
 
-import { $, h, tell } from "./dom.js";
+import { $, h, setText } from "./dom.js";
 import { moment } from "./panel.js";
 
 const STATES = ["waiting", "accepted", "rejected"];
@@ -13,8 +13,8 @@ const KEYS = { a: "accept", r: "reject", delete: "delete" };
 const MOVES = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 
 export class Review {
-	#state = "waiting"; // of the images that are shown
-	#next = null; // where the next page begins
+	#state = "waiting"; // of the images shown
+	#next = null; // where the next page begins; null: there is none
 	#list = $("#corrected-images");
 
 	constructor(parts) {
@@ -38,7 +38,7 @@ export class Review {
 		this.#read();
 	}
 
-	/** The first page, or the one after that place. */
+	/** Load the first page, or the one that begins at `after`. */
 	async #read(after = null) {
 		const state = this.#state;
 		for (const button of $("#states").children) button.setAttribute("aria-pressed", button.dataset.state === state);
@@ -54,13 +54,13 @@ export class Review {
 			this.#look();
 		} catch (error) {
 			if (error.status === 401 || error.status === 403) this.admin.explain(error);
-			else tell("corrections-state", `The corrections cannot be read: ${error.message}.`);
+			else setText("corrections-state", `The corrections cannot be read: ${error.message}.`);
 		}
 	}
 
 	#look() {
 		$("#more-corrections").hidden = this.#next === null;
-		tell("corrections-state", this.#list.childElementCount ? "" : `No ${this.#state} corrections.`);
+		setText("corrections-state", this.#list.childElementCount ? "" : `No ${this.#state} corrections.`);
 	}
 
 	#tile(image) {
@@ -70,8 +70,8 @@ export class Review {
 		const given = labels.filter(({ state }) => state !== "rejected").map(({ label }) => label);
 		const open = !labels.some(({ state, reviewed }) => state !== "accepted" || reviewed);
 		const notes = [disputed && "disputed", heldOut && "held out", open && "not reviewed"].filter(Boolean);
-		const told = `${(given.length ? given : labels.map(({ label }) => label)).join(" or ")}${notes.length ? `, ${notes.join(", ")}` : ""}`;
-		const tile = h("li", { tabindex: "0", "data-sha256": sha256, "aria-label": `Labelled ${told}`, title: `first sent ${moment(labels[0].created)}` }, shown, h("p", told));
+		const description = `${(given.length ? given : labels.map(({ label }) => label)).join(" or ")}${notes.length ? `, ${notes.join(", ")}` : ""}`;
+		const tile = h("li", { tabindex: "0", "data-sha256": sha256, "aria-label": `Labelled ${description}`, title: `first sent ${moment(labels[0].created)}` }, shown, h("p", description));
 		tile.append(h("div.row", this.#buttons(tile, labels)));
 		return tile;
 	}
@@ -86,7 +86,7 @@ export class Review {
 		];
 	}
 
-	/** Its route takes the admin token, which an image's address cannot carry. */
+	/** Load with fetch: the route requires the admin token, which the URL of an image cannot carry. */
 	async #load(shown, sha256) {
 		try {
 			const response = await this.service.ask(`v1/feedback/${sha256}`, { admin: true });
@@ -105,7 +105,7 @@ export class Review {
 			event.preventDefault();
 			(move > 0 ? tile.nextElementSibling : tile.previousElementSibling)?.focus();
 		}
-		// Of several labels a person chooses one by its button.
+		// If there are several labels, the reviewer chooses one by its button.
 		const buttons = tile.querySelectorAll(`[data-deed="${KEYS[event.key.toLowerCase()]}"]`);
 		if (buttons.length === 1) buttons[0].click();
 	}
@@ -119,14 +119,14 @@ export class Review {
 			else await this.service.json(`${path}/${deed}${query}`, { method: "POST", admin: true });
 		} catch (error) {
 			if (error.status === 401 || error.status === 403) this.admin.explain(error);
-			else tell("corrections-state", `${error.message}.`);
+			else setText("corrections-state", `${error.message}.`);
 			for (const button of tile.querySelectorAll("button")) button.disabled = false;
-			if (error.status !== 404) return; // deleted meanwhile
+			if (error.status !== 404) return; // it was deleted meanwhile
 		}
 		this.#leave(tile);
 	}
 
-	/** Take an image away and count anew; the focus goes to the next one. */
+	/** Remove an image from the list and update the counts; the focus moves to the next image. */
 	async #leave(tile) {
 		const held = tile.contains(document.activeElement) || document.activeElement === document.body;
 		const next = tile.nextElementSibling ?? tile.previousElementSibling;

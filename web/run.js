@@ -1,19 +1,19 @@
-/** A training run of the service's machine that was started at a terminal, read again while it goes on. */
+/** A training run that was started in a terminal of the service's machine; it is polled while it trains. */
 
 import { append } from "./follower.js";
 import { runMatrix } from "./judgement.js";
 import { Panel, clock, moment, progressFacts } from "./panel.js";
 
-const LOOK = 1000; // milliseconds between two looks while it trains
-const LOOK_AGAIN = 3000; // after one that failed
+const LOOK = 1000; // milliseconds between two requests while it trains
+const LOOK_AGAIN = 3000; // after a failed request
 const MOST_CLASSES = 40; // in the matrix
 
 export class RunView {
 	#panel;
 	#timer;
 	#wanted = false;
-	#read = null; // Date of the last look
-	#matrix = null; // figure of the confusion matrix
+	#read = null; // Date of the last response
+	#matrix = null; // the figure with the confusion matrix
 
 	constructor(run, { service, admin }) {
 		Object.assign(this, { service, admin, run });

@@ -1,4 +1,4 @@
-/** Some test images of the version that serves, to choose one from; only where images are uploaded. */
+/** Some test images of the served version to choose from; only if images are uploaded. */
 
 import { $, h } from "./dom.js";
 import { sheetOf, some } from "./sheet.js";
@@ -6,7 +6,7 @@ import { sheetOf, some } from "./sheet.js";
 const SHOWN = 12;
 
 export class Samples {
-	#shownOf = null; // the version
+	#shownOf = null; // the version whose images are shown
 
 	constructor({ models, draw }) {
 		Object.assign(this, { models, draw });
@@ -22,7 +22,7 @@ export class Samples {
 		try {
 			if (version !== null) images = some(await sheetOf(models, version, "samples"), SHOWN);
 		} catch {
-			this.#shownOf = null; // with the next list it is tried again
+			this.#shownOf = null; // the next list tries it again
 		}
 		if (version === this.#shownOf) $("#samples").replaceChildren(...images.map((image) => this.#button(image)));
 	}

@@ -1,46 +1,46 @@
 /**
- * The service, asked over HTTP; and how it is.
+ * Requests to the service, and its state:
  *
- *   up          answers
- *   down        does not answer at all; `detail` is "offline" if this device has no network
- *   not-ready   answers that it is not: it stops, or its model no longer answers
- *   full        has no room; it said for how long to wait
- *   locked      asks for an API key
+ *   up          it responds
+ *   down        it does not respond; `detail` is "offline" if this device has no network
+ *   not-ready   /readyz says so: it is stopping, or its model does not respond
+ *   full        503 until the time in Retry-After
+ *   locked      it requires an API key
  *
- * "state" is dispatched whenever that changes, "back" when it is up again. Secrets are in this
- * object's memory and in request headers, nowhere else.
+ * "state" is dispatched whenever the state changes, "back" when it is up again. Secrets are only in
+ * this object's memory and in request headers.
  */
 
-const LOOK = 3000; // milliseconds between looks at /readyz
+const LOOK = 3000; // milliseconds between two requests of /readyz
 const LOOK_AGAIN = 700; // while it is down, or not ready
-const PATIENCE = 10000; // milliseconds for an answer; loading a version may take minutes
+const PATIENCE = 10000; // milliseconds to wait for a response; loading a version may take minutes
 
-/** It answered, and said no. */
+/** The service responded with an error. */
 export class Refused extends Error {
 	constructor(status, problem, wait) {
 		super(problem.detail);
 		this.status = status;
 		this.type = problem.type;
-		this.wait = wait; // seconds, 0 if it does not tell
+		this.wait = wait; // seconds in Retry-After; 0: none
 	}
 }
 
-/** It did not answer. */
+/** The service did not respond. */
 export class Unreachable extends Error {}
 
 export class Service extends EventTarget {
 	state = { kind: "up" };
-	key = ""; // of the API
-	token = ""; // the admin's, sent where `admin` is asked for
-	#timer; // until the next look at /readyz
-	#full; // until the wait is over that it told
+	key = ""; // API key
+	token = ""; // admin token, sent with requests that have `admin`
+	#timer; // until the next request of /readyz
+	#full; // timer until the time in Retry-After has passed
 
-	/** Whether it would be of use. One that is stopping still answers. */
+	/** Whether requests make sense now. A service that is stopping still answers them. */
 	get mayBeAsked() {
 		return this.state.kind === "up" || this.state.kind === "not-ready";
 	}
 
-	/** The answer, if it is a good one: Refused or Unreachable otherwise. */
+	/** The response if it is successful; otherwise throws Refused or Unreachable. */
 	async ask(path, { method = "GET", body, headers: more, admin = false, signal = AbortSignal.timeout(admin ? 6e5 : PATIENCE) } = {}) {
 		const headers = { ...more };
 		const secret = (admin && this.token) || this.key;
@@ -55,7 +55,7 @@ export class Service extends EventTarget {
 		return this.#arrived(response.json());
 	}
 
-	/** The prediction for an image file, with the times of its stages from the response's headers. */
+	/** The prediction for an image file, with the durations of its stages from the response's headers. */
 	async read(file, path = "v1/predict", admin = false) {
 		const began = performance.now();
 		const response = await this.ask(path, { method: "POST", body: file, admin });
@@ -68,11 +68,11 @@ export class Service extends EventTarget {
 			file,
 			stages: Object.fromEntries([...timing].map(([, stage, time]) => [stage, time / 1e3])), // seconds
 			batch: Number(response.headers.get("X-Batch-Size")),
-			seconds: (performance.now() - began) / 1e3, // there and back
+			seconds: (performance.now() - began) / 1e3, // of the whole request
 		};
 	}
 
-	/** Look whether it is ready, from now on, as long as somebody sees the page. */
+	/** Poll /readyz from now on, while the page is visible. */
 	watch() {
 		document.addEventListener("visibilitychange", () => this.#look());
 		addEventListener("online", () => this.#look());
@@ -84,12 +84,12 @@ export class Service extends EventTarget {
 		this.#become({ kind: "up" });
 	}
 
-	/** What is under way, once it is there whole. */
+	/** The result of a request or of reading its body; Unreachable if the connection fails. */
 	async #arrived(underWay, signal) {
 		try {
 			return await underWay;
 		} catch {
-			if (signal?.reason?.name === "AbortError") throw signal.reason; // nobody waits for it any more
+			if (signal?.reason?.name === "AbortError") throw signal.reason; // the caller cancelled the request
 			this.#isDown();
 			throw new Unreachable("the service does not answer");
 		}
@@ -110,7 +110,7 @@ export class Service extends EventTarget {
 		this.#full = setTimeout(() => this.state.kind === "full" && this.#become({ kind: "up" }), wait);
 	}
 
-	/** Down, by the service's fault or because the device is offline. */
+	/** Set the state to down, because of the service or because this device is offline. */
 	#isDown() {
 		this.#become({ kind: "down", detail: navigator.onLine ? undefined : "offline" });
 	}
@@ -140,7 +140,7 @@ export class Service extends EventTarget {
 		if (state.kind === before.kind && state.kind !== "full" && state.detail === before.detail) return;
 		this.dispatchEvent(new Event("state"));
 		if (state.kind === "up") this.dispatchEvent(new Event("back"));
-		// Not at once, nor with another's answer: one that always fails would be asked without end.
+		// Not at once: a request that always fails would otherwise be repeated without a pause.
 		if (state.kind === "down") this.#lookLater();
 	}
 }

@@ -1,8 +1,8 @@
-/** A version's sheet of test images, cut up: rows of `columns` images, with what is known of each. */
+/** The images in a version's sheet of test images, which has rows of `columns` images. */
 
 import { blank, preparable } from "./png.js";
 
-/** All of them, each {label, answer, confidence, candidate, current, canvas(), file()}; Refused with 404 if the version has no such sheet. */
+/** All images, each {label, answer, confidence, candidate, current, canvas(), file()}; Refused with 404 if the version has no such sheet. */
 export async function sheetOf(models, version, name) {
 	const { service, card } = models;
 	const [facts, sheet] = await Promise.all([
@@ -28,6 +28,6 @@ function cut(bitmap, { side, height = side, width = side, columns }, at) {
 	return canvas;
 }
 
-/** A number of them, in random order. */
+/** That many of the images, in random order. */
 export const some = (images, number) =>
 	images.map((each) => [Math.random(), each]).sort(([a], [b]) => a - b).slice(0, number).map(([, each]) => each);

@@ -1,6 +1,6 @@
 /** Server-sent events, read with fetch: EventSource cannot send the Authorization header. */
 
-/** The events of a response, each {id, data}; `heard` is called for all that arrives, comments too. */
+/** The events of a response, each {id, data}; `heard` is called for everything received, comments included. */
 export async function* eventsOf(response, heard = () => {}) {
 	let rest = "";
 	let event = {};
@@ -18,7 +18,7 @@ export async function* eventsOf(response, heard = () => {}) {
 	}
 }
 
-/** Chunks of text; not every browser can iterate over a stream itself. */
+/** Chunks of text; not every browser can iterate over a stream. */
 async function* textOf(stream) {
 	const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
 	for (;;) {

@@ -1,16 +1,16 @@
 /**
  * The form that starts a retraining job.
  *
- * Its values are checked by the service, which names the field that is wrong; the bounds of the inputs
- * are for their arrows and for screen readers.
+ * The service checks the values and names an invalid field. The bounds of the inputs are for their arrows
+ * and for screen readers.
  */
 
-import { $, sentence, tell } from "./dom.js";
+import { $, sentence, setText } from "./dom.js";
 
-const OPTIONS = ["epochs", "learning_rate", "batch_size", "network", "width", "seed"]; // of a recipe
+const OPTIONS = ["epochs", "learning_rate", "batch_size", "network", "width", "seed"]; // options of a recipe
 
 export class Start {
-	#key = newKey(); // of the job that the form would start: sent twice, it starts one job
+	#key = newKey(); // idempotency key: a form that is sent twice starts one job
 
 	constructor({ service, admin, models, started }) {
 		Object.assign(this, { service, admin, started, form: $("#start-training") });
@@ -56,14 +56,14 @@ export class Start {
 		}
 	}
 
-	/** The options that are filled in; what is no number is sent as a text, which the service refuses. */
+	/** The options that have a value; a value that is not a number is sent as text, which the service refuses. */
 	#recipe() {
 		const filled = OPTIONS.map((name) => this.form.elements[name]).filter((field) => field.value.trim() || field.validity.badInput);
 		const value = ({ type, value, valueAsNumber }) => (type === "text" || Number.isNaN(valueAsNumber) ? value.trim() : valueAsNumber);
 		return Object.fromEntries(filled.map((field) => [field.name, value(field)]));
 	}
 
-	/** Show a problem with the request, after its field where it names one: "recipe: epochs must be ...". */
+	/** Show a problem of the request beside the field that it names: "recipe: epochs must be ...". */
 	#explain(detail) {
 		const text = detail.replace("recipe: ", "");
 		const named = this.form.elements[/^\w*/.exec(text)[0]];
@@ -73,12 +73,12 @@ export class Start {
 			else field.removeAttribute("aria-describedby");
 		}
 		(named?.closest("label") ?? $("button", this.form)).after($("#start-problem"));
-		tell("start-problem", text && `${sentence(text.replace(/^\w+/, (name) => name.replaceAll("_", " ")))}.`);
+		setText("start-problem", text && `${sentence(text.replace(/^\w+/, (name) => name.replaceAll("_", " ")))}.`);
 		if (!named) return;
 		$("details", this.form).open ||= OPTIONS.includes(named.name);
 		named.focus();
 	}
 }
 
-/** crypto.randomUUID is missing where the page came over plain HTTP. */
+/** crypto.randomUUID is missing in a page loaded over plain HTTP. */
 const newKey = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16)).join("-");

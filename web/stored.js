@@ -1,19 +1,19 @@
 /**
- * What survives a reload: the theme and the brush, for all tabs; the drawing, for its own tab.
+ * What survives a reload: theme and brush, for all tabs; the drawing, for its own tab.
  *
- * Keys and tokens are never stored. A browser that stores nothing for this page loses nothing else.
+ * Keys and tokens are never stored. The page also works in a browser that stores nothing.
  */
 
 import { fileOf, opened, urlOf } from "./png.js";
 
 const DRAWING = "drawing";
-const LARGEST = 500_000; // bytes of an image file that is kept; browsers keep about 5 MB for a page
+const LARGEST = 500_000; // bytes of an image file that is stored; browsers store about 5 MB for a page
 
 /** A setting, null if it is not stored. */
 export const stored = (name) => read("localStorage", name);
 export const store = (name, value) => write("localStorage", name, value);
 
-/** Store the drawing after each stroke from now on; returns a function that puts the one of before the reload back. */
+/** Store the drawing after each stroke from now on; returns a function that restores the one before the reload. */
 export function keepDrawing(pad) {
 	const before = read("sessionStorage", DRAWING);
 	pad.addEventListener("rest", () => save(pad));
@@ -22,7 +22,7 @@ export function keepDrawing(pad) {
 		const { image, strokes } = JSON.parse(before);
 		if (image) {
 			const { file, look } = await opened(fileOf(image.url));
-			if (!pad.empty) return; // drawn on meanwhile
+			if (!pad.empty) return; // the user has drawn meanwhile
 			pad.put(file, look, image.truth, image.name);
 		}
 		if (draws) pad.add(strokes);
@@ -40,7 +40,7 @@ function read(storage, name) {
 	try {
 		return window[storage].getItem(name);
 	} catch {
-		return null; // the browser stores nothing for this page
+		return null; // the browser does not store anything for this page
 	}
 }
 
@@ -49,6 +49,6 @@ function write(storage, name, value) {
 		if (value === null) window[storage].removeItem(name);
 		else window[storage].setItem(name, value);
 	} catch {
-		// The same, or it is full: a reload then begins anew.
+		// Not allowed, or full: a reload then loses the drawing.
 	}
 }

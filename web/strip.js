@@ -1,14 +1,14 @@
-/** Several images at once: each with its answer in a strip, from which one is chosen to look closer. */
+/** A strip of several images with their answers, in which one can be chosen to see its details. */
 
-import { $, chance, h, sentence, tell } from "./dom.js";
+import { $, chance, h, sentence, setText } from "./dom.js";
 import { opened } from "./png.js";
 
 const MOST = 50; // images
 
 export class Strip {
-	#round = 0; // of files; a new one ends that before
+	#round = 0; // number of the set of files; a new set ends the one before
 
-	/** `path()` is the route that reads an image. */
+	/** `path()` returns the route for predictions. */
 	constructor({ service, draw, path }) {
 		Object.assign(this, { service, draw, path, element: $("#strip") });
 		$("#clear").addEventListener("click", () => this.clear());
@@ -18,10 +18,10 @@ export class Strip {
 		this.#round += 1;
 		this.element.hidden = true;
 		this.element.replaceChildren();
-		tell("strip-state", "");
+		setText("strip-state", "");
 	}
 
-	/** Read these files one after another. */
+	/** Classify these files one after another. */
 	async read(files) {
 		this.clear();
 		const round = this.#round;
@@ -29,12 +29,12 @@ export class Strip {
 		this.element.replaceChildren(...frames.map(({ button }) => button));
 		this.element.hidden = false;
 		for (const [at, frame] of frames.entries()) {
-			tell("strip-state", `Reading image ${at + 1} of ${frames.length}`);
+			setText("strip-state", `Reading image ${at + 1} of ${frames.length}`);
 			await this.#answer(frame, () => round === this.#round);
 			if (round !== this.#round) return;
 		}
 		const left = files.length - frames.length;
-		tell("strip-state", `${frames.length} images read${left ? `; ${left} more were left out` : ""}. Choose one to look closer.`);
+		setText("strip-state", `${frames.length} images read${left ? `; ${left} more were left out` : ""}. Choose one to look closer.`);
 	}
 
 	#frame(file) {
@@ -44,7 +44,7 @@ export class Strip {
 		return { file, button, answer };
 	}
 
-	/** Read one, again after a while if the service asks for that; its tile then shows the answer or the error. */
+	/** Classify one image, repeating the request after Retry-After, and show the answer or the error in its tile. */
 	async #answer(frame, isWanted) {
 		const { file, button, answer } = frame;
 		try {
@@ -72,7 +72,7 @@ export class Strip {
 	}
 }
 
-/** An image of a format that only the service reads, such as TIFF. */
+/** An image in a format that the browser cannot show, such as TIFF. */
 function undisplayed(file) {
 	if (!file.type.startsWith("image/")) throw new Error("it is not an image");
 	return { look: null, file };

@@ -2,27 +2,27 @@
  * The view "Training": starts retraining jobs, lists them and the training runs of the service's
  * machine, and shows the chosen one.
  *
- * The list is read again every few seconds while somebody sees it; the chosen job is followed by its
- * events. What was read last stays where the connection is lost, marked as old.
+ * The list is polled while it is visible; the chosen job is followed by its events. If the connection is
+ * lost, the last state stays visible, marked as old.
  */
 
-import { $, h, tell } from "./dom.js";
+import { $, h, setText } from "./dom.js";
 import { JobView } from "./job.js";
 import { chip, clock, moment } from "./panel.js";
 import { RunView } from "./run.js";
 import { Start } from "./start.js";
 
-const LOOK = 3000; // milliseconds between two looks at the list
+const LOOK = 3000; // milliseconds between two requests for the list
 const RUNNING = ["queued", "training", "exporting", "judging", "activating", "running"];
 
 export class Training {
 	#timer;
 	#busy = false;
-	#listed = ""; // what the list shows
+	#listed = ""; // the content of the list, as JSON
 	#read = null; // Date of the last list
-	#chosen = null; // key of the entry
-	#view = null; // of the chosen one
-	#views = new Map(); // by key: a curve that was received is kept
+	#chosen = null; // key of the chosen entry
+	#view = null; // of the chosen entry
+	#views = new Map(); // by key; kept with the curves they have received
 
 	constructor(parts) {
 		Object.assign(this, parts);
@@ -54,7 +54,7 @@ export class Training {
 		return jobs || runs;
 	}
 
-	/** Show what there is to see with this service and this token. */
+	/** Show what this service and this token give access to. */
 	#frame() {
 		const { set_up: jobs } = this.features.retraining;
 		const { token } = this.service;
@@ -72,7 +72,7 @@ export class Training {
 		} catch (error) {
 			const shown = this.#read ? ` The list is of ${clock(this.#read)}.` : "";
 			if (error.status === 401 || error.status === 403) return this.admin.explain(error);
-			if (error.status) tell("jobs-state", `The list cannot be read: ${error.message}.${shown}`);
+			if (error.status) setText("jobs-state", `The list cannot be read: ${error.message}.${shown}`);
 		} finally {
 			this.#busy = false;
 		}
@@ -80,7 +80,7 @@ export class Training {
 		if (this.#wanted) this.#timer = setTimeout(() => this.#look(), LOOK);
 	}
 
-	/** Jobs and the runs that belong to none, the newest first; and what cannot be shown of them. */
+	/** Jobs and the runs without a job, the newest first, and how many cannot be shown. */
 	async #entries() {
 		const { set_up: setUp, runs: hasRuns } = this.features.retraining;
 		const get = (path) => this.service.json(path, { admin: true });
@@ -103,7 +103,7 @@ export class Training {
 
 	#show({ entries, missing }) {
 		this.#read = new Date();
-		tell("jobs-state", missing || (entries.length ? "" : "No training yet."));
+		setText("jobs-state", missing || (entries.length ? "" : "No training yet."));
 		for (const { key, job, run } of entries) this.#views.get(key)?.update(job ?? run);
 		this.#list(entries);
 		const runs = ({ job, run }) => RUNNING.includes((job ?? run).state);

@@ -2,10 +2,10 @@
 
 import { count, h } from "./dom.js";
 
-/** better than 3 */
+/** "better than 3" */
 export const relation = (verdict, version) => (verdict === "equal" ? `equal to ${version}` : `${verdict} than ${version}`);
 
-/** The verdict with each check, those that failed first. */
+/** The verdict with all checks, the failed ones first. */
 export function verdictOf({ parent, verdict, images, gained, lost, checks }) {
 	const changes = images ? `: ${count(gained)} images gained, ${count(lost)} lost of ${count(images)}` : "";
 	const ordered = [...checks].sort((a, b) => a.passed - b.passed);

@@ -1,8 +1,8 @@
 /**
- * The views, one of them shown: by the hash of the URL, so that Back works and a view can be linked to.
+ * Shows one of the views, named by the hash of the URL, so that Back works and a view can be linked to.
  *
- * A view opens at its top, with the header in sight. Back and Forward return to where it was scrolled to,
- * which the history's entry keeps.
+ * A view opens at its top, with the header visible. Back and Forward restore the scroll position, which
+ * the entry of the history keeps.
  */
 
 import { $ } from "./dom.js";
@@ -27,7 +27,7 @@ export class Views extends EventTarget {
 		this.#show();
 	}
 
-	/** Name the document after the view, for tabs, bookmarks and screen readers. */
+	/** Set the title of the document to that of the view, for tabs, bookmarks and screen readers. */
 	title() {
 		document.title = `${$(`nav a[href="#${this.shown}"]`).textContent} · digitserve`;
 	}

@@ -2,7 +2,7 @@
 
 from deploy.grafana.dashboard import Rows
 from deploy.grafana.panel import GREEN, LOG, RED, bad_from, limits, query, timeseries
-from deploy.grafana.promql import PREDICTION, RATE, balancer, quantile, rate, total
+from deploy.grafana.promql import ANSWERED, PREDICTION, RATE, balancer, quantile, rate, total
 
 _REPEATED = balancer("server_retry_warnings_total")
 _ERRORS = balancer("frontend_http_responses_total", "public", 'code="5xx"')
@@ -21,11 +21,13 @@ ROWS: Rows = {
         ),
         timeseries(
             "p99 by replica",
-            "99 % of the prediction requests of each replica took less, from a request's first "
-            "byte to the end of its response. The line is the objective. Bad: one that is slower "
-            "than the others.",
+            "99 % of the prediction requests answered by each replica's model took less, from a "
+            "request's first byte to the end of its response. The line is the objective. Bad: one "
+            "that is slower than the others.",
             query(
-                quantile(0.99, "http_request_duration_seconds", PREDICTION, by=("instance",)),
+                quantile(
+                    0.99, "http_request_duration_seconds", PREDICTION, ANSWERED, by=("instance",)
+                ),
                 "{{instance}}",
             ),
             unit="s",

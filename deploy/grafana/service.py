@@ -29,6 +29,7 @@ from deploy.grafana.panel import (
     timeseries,
 )
 from deploy.grafana.promql import (
+    ANSWERED,
     PREDICTION,
     accepted,
     events,
@@ -43,8 +44,8 @@ from deploy.grafana.promql import (
 )
 
 _REQUESTS = total(increase("http_requests_total", PREDICTION))
-_FAST = total(increase("http_request_duration_seconds_bucket", PREDICTION, 'le="0.05"'))
-_ALL = total(increase("http_request_duration_seconds_count", PREDICTION))
+_FAST = total(increase("http_request_duration_seconds_bucket", PREDICTION, ANSWERED, 'le="0.05"'))
+_ALL = total(increase("http_request_duration_seconds_count", PREDICTION, ANSWERED))
 _OPEN_FILES = f"{metric('process_open_fds')} / {metric('process_max_fds')}"
 _PROVIDER = {"0": "as configured", "1": "fell back"}
 _OBJECTIVE = limits(GREEN, (0.05, RED))  # seconds, for 99 % of the requests
@@ -103,8 +104,8 @@ ROWS: Rows = {
         ).decimals(3),
         stat(
             "Within 50 ms",
-            "Share of the prediction requests in the time range shown that finished within 50 ms. "
-            "The objective is 99 % at up to half the capacity. Bad: less.",
+            "Share of the prediction requests answered by a model in the time range shown that "
+            "finished within 50 ms. The objective is 99 % at up to half the capacity. Bad: less.",
             query(f"{_FAST} / {_ALL}", "within 50 ms"),
             unit="percentunit",
             width=3,
@@ -227,10 +228,11 @@ ROWS: Rows = {
     "Latency": (
         heatmap(
             "Duration of prediction requests",
-            "From a request's first byte to the end of its response: requests per second by "
-            "duration, including refused requests, which are fast. Bad: a second band that rises "
-            "away from the first.",
-            total(rate("http_request_duration_seconds_bucket", PREDICTION), "le"),
+            "From a request's first byte to the end of its response: requests answered by a model "
+            "per second, by duration. Refused requests are not included: they are fast, and would "
+            "make an overloaded service look fast. Bad: a second band that rises away from the "
+            "first.",
+            total(rate("http_request_duration_seconds_bucket", PREDICTION, ANSWERED), "le"),
             unit="s",
         ),
         timeseries(
@@ -238,7 +240,7 @@ ROWS: Rows = {
             "Quantiles of the same durations. The line is the objective for p99 at up to half the "
             "capacity. Bad: p99 above it. Quantiles are interpolated inside a bucket: bucket "
             "bounds such as 0.05 s are exact, values between them are estimates.",
-            *_quantiles("http_request_duration_seconds", PREDICTION),
+            *_quantiles("http_request_duration_seconds", PREDICTION, ANSWERED),
             unit="s",
             thresholds=_OBJECTIVE,
             lowest=None,

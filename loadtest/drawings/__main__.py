@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest.arguments import file, parse, parser
+from loadtest.arguments import file, fraction, parse, parser
 from loadtest.client.asyncio_client import Connection
 from loadtest.client.requests import PREDICT, SampleImages, post
 from loadtest.client.result import Address
@@ -128,7 +128,7 @@ def _parser() -> ArgumentParser:
     )
     add("--count", type=int, default=2000, help="number of drawings; default: 2000")
     add("--seed", type=int, default=0, help="seed of pens, papers and places; default: 0")
-    add("--at-least", type=float, default=0.97, help="share that must be right; default: 0.97")
+    add("--at-least", type=fraction, default=0.97, help="share that must be right; default: 0.97")
     add("--sheet", type=file(), metavar="FILE.png", help=sheet)
     return made
 

@@ -50,7 +50,7 @@ FAILED: dict[Gate, SwapResult] = {
 }
 # A switch takes at most so many times LOAD_TIMEOUT: for a turn, in the child process, and here.
 DEADLINE = 3
-LAST_WAIT = 2.0  # seconds at the end for a load: a library may not like to be left in the middle
+LAST_WAIT = 2.0  # seconds to wait for a load at the end: exiting within a library may crash
 T = TypeVar("T")
 
 log = logging.getLogger("service")
@@ -108,9 +108,9 @@ class ModelManager:
         self._settings = settings
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
-        self._under_way: tuple[int | None, float] = None, 0.0  # to which version, and since when
-        self._most = DEADLINE * seconds_of(settings)  # seconds of a switch
-        self._deadline = 0.0  # of the one that is under way, on time.monotonic
+        self._under_way: tuple[int | None, float] = None, 0.0  # its version and start
+        self._most = DEADLINE * seconds_of(settings)  # seconds for a switch
+        self._deadline = 0.0  # of the current switch, on time.monotonic
         self._thread = DaemonExecutor("loader")
         self._preflight = Preflight()
         self._retry = Backoff(settings.watch_seconds)
@@ -202,7 +202,7 @@ class ModelManager:
                 self._thread.submit(gone.clear)  # as in a swap
 
     def stop_loading(self) -> None:
-        """Give up a switch under way with `Closed`: nobody will use the version."""
+        """Abort the current switch with `Closed`: nobody will use the version."""
         self._preflight.close()
 
     def close(self) -> None:
@@ -238,7 +238,7 @@ class ModelManager:
 
     async def _reload(self) -> None:
         async with self._turn(None):
-            await self._aside(self._evict_if_memory_is_short)
+            await self._on_loader(self._evict_if_memory_is_short)
             number = None
             try:
                 number = await self._own_reads.read(self.store.current)
@@ -270,10 +270,10 @@ class ModelManager:
         self._under_way = number, self._under_way[1]
         try:
             try:
-                model = await self._aside(lambda: self._loaded(number))
+                model = await self._on_loader(lambda: self._loaded(number))
             except LoaderTimeout as error:
                 raise GateFailed("load", error) from error
-            await self._aside(record)
+            await self._on_loader(record)
         except GateFailed as failure:
             seconds = time.perf_counter() - began
             self._failed(number, FAILED[failure.gate], failure, seconds)
@@ -344,16 +344,16 @@ class ModelManager:
         short, previous = shortage(self._settings.memory_reserve), self.previous
         if short is not None and previous is not None:
             self.previous = None
-            log.warning("version %d is let go: %s", previous.number, short)
+            log.warning("version %d is unloaded: %s", previous.number, short)
 
-    async def _aside(self, work: Callable[[], T]) -> T:
-        """On the loader's thread: disks may be slow and models large.
+    async def _on_loader(self, work: Callable[[], T]) -> T:
+        """Call `work` on the loader's thread: disks may be slow and models large.
 
-        LoaderTimeout at the deadline of the switch. Python cannot end a thread: it is left to
-        itself, what it gives then is dropped, and another one takes its place.
+        LoaderTimeout at the deadline of the switch. Python cannot end a thread: it is abandoned,
+        its result is discarded, and a new thread replaces it.
         """
         future = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        # Nobody may be left to take its exception: the deadline passed, or the service stops.
+        # Retrieves an exception that is no longer awaited, after the deadline or while stopping.
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         left = self._deadline - time.monotonic()
         if await asyncio.wait([future], timeout=left) == (set(), {future}):

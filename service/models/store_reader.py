@@ -21,6 +21,7 @@ from contract.card import DataFacts, Gate, ModelCard
 from contract.errors import BrokenVersion, NoVersion, StoreError
 from contract.store import Stamp, Store
 from service.errors import Problem
+from service.models.integrity import IntegrityCheck
 from service.models.store_reads import StoreReads, store_problem, without_paths
 from service.problem_types.versions import (
     BROKEN_VERSION,
@@ -44,12 +45,14 @@ class VersionSummary(NamedTuple):
     data_set: DataFacts | None = None  # that it was measured on; None: unknown
     gate: Gate | None = None
     broken: str | None = None  # why the card cannot be read
+    damage: str | None = None  # why it cannot be served, as last verified
 
 
 class StoreReader:
-    def __init__(self, store: Store, reads: StoreReads) -> None:
+    def __init__(self, store: Store, reads: StoreReads, integrity: IntegrityCheck) -> None:
         self._store = store
         self._reads = reads
+        self._integrity = integrity
         self._known: dict[int, tuple[Stamp, VersionSummary]] = {}
 
     async def numbers(self) -> list[int]:
@@ -99,12 +102,13 @@ class StoreReader:
 
     def _listed(self, number: int, current: bool) -> VersionSummary:
         try:
-            return self._summary(number)._replace(current=current)
+            summary = self._summary(number)
         except BrokenVersion as error:
             return VersionSummary(number, current, broken=without_paths(error, self._store))
+        return summary._replace(current=current, damage=self._integrity.damage(number))
 
     def _summary(self, number: int) -> VersionSummary:
-        """Kept until its card changes; `current` is not filled in."""
+        """Kept until its card changes; `current` and `damage` are not filled in."""
         stamp = self._store.stamp(number)
         known = self._known.get(number)
         if known is not None and known[0] == stamp:

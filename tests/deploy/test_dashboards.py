@@ -111,6 +111,16 @@ def test_every_query_selects_the_chosen_instances() -> None:
     assert faulty(lambda panel: all(selective(each["expr"]) for each in panel["targets"])) == []
 
 
+def test_durations_do_not_include_refused_requests() -> None:
+    """They are fast, and would make an overloaded service look fast."""
+
+    def answered_only(query: str) -> bool:
+        durations = query.count("http_request_duration_seconds")
+        return query.count('version!="none"') == durations
+
+    assert faulty(lambda panel: all(answered_only(each["expr"]) for each in panel["targets"])) == []
+
+
 def test_rates_use_the_interval_that_grafana_chooses() -> None:
     windows = {"bargauge": {"$__range"}, "stat": {"$__rate_interval", "$__range"}}
 

@@ -272,6 +272,13 @@ def test_a_hairline_of_28x28_becomes_a_pen_s_stroke() -> None:
     assert width(normalize_digit(hairline)) > 1.5 * width(hairline)
 
 
+def test_a_fat_pen_of_28x28_becomes_a_pen_s_stroke() -> None:
+    fat = np.zeros((28, 28), np.uint8)
+    cv2.polylines(fat, [np.array([[8, 6], [20, 6], [12, 21]])], False, 255, thickness=6)
+    assert not are_normalized(fat[np.newaxis])[0]
+    assert width(normalize_digit(fat)) < 0.9 * width(fat)
+
+
 # ---- blank images ------------------------------------------------------------------------------
 
 

@@ -50,3 +50,19 @@ def test_mistakes_are_reported_in_a_sentence(
     (tmp_path / "empty").mkdir()
     assert main([str(tmp_path / "empty"), "--models", MODELS, *DRAWN]) == 2
     assert "empty has no images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--count", "0"], "--count: '0' is not a whole number of 1 or more"),
+        (["--side", "-1"], "--side: '-1' is not a whole number of 1 or more"),
+        (["--at-most", "30"], "--at-most: '30' is not a share from 0 to 1"),
+    ],
+)
+def test_numbers_out_of_bounds_are_refused(
+    words: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert reason in capsys.readouterr().err

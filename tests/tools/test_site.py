@@ -88,6 +88,10 @@ def test_each_program_that_prints_help_is_listed() -> None:
         if path.relative_to(ROOT).parts[0] != "tests"
     }
     assert programs - listed == WITHOUT_HELP
+    tools = {
+        f"tools.{path.stem}" for path in ROOT.glob("tools/*.py") if "program(" in path.read_text()
+    }
+    assert tools <= listed
 
 
 def test_a_subcommand_has_its_own_help() -> None:

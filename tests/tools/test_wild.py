@@ -105,3 +105,11 @@ def test_what_is_wrong_with_a_folder_is_reported(
     with pytest.raises(SystemExit):
         run(tmp_path / "images", models)
     assert reason in capsys.readouterr().err
+
+
+def test_a_share_above_one_is_refused(
+    tmp_path: Path, models: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(tmp_path, models, "--at-least", "95")
+    assert "'95' is not a share from 0 to 1, such as 0.1%" in capsys.readouterr().err

@@ -156,7 +156,7 @@ def test_the_camera_is_off_after_its_dialog_is_closed(browser: Browser, service:
 def test_a_denied_camera_is_explained(browser: Browser, service: Service) -> None:
     with visiting(browser, service.url, permissions=[]) as (page, _):
         page.get_by_role("button", name="Camera").click()
-        expect(page.locator("#notice")).to_contain_text("does not lend its camera")
+        expect(page.locator("#notice")).to_contain_text("does not let this page use the camera")
         expect(page.get_by_role("dialog")).to_be_hidden()
 
 

@@ -134,7 +134,7 @@ def test_a_switch_by_another_client_is_seen_with_the_next_answer(
 
 
 @pytest.mark.parametrize(
-    ("token", "reported"), [("", "takes the admin token"), ("wrong" * 4, "not the admin token")]
+    ("token", "reported"), [("", "requires the admin token"), ("wrong" * 4, "not the admin token")]
 )
 def test_without_a_valid_token_nothing_changes(
     page: Page, guard: Guard, switched: Service, token: str, reported: str
@@ -213,3 +213,18 @@ def test_a_rejected_version_is_shown_with_the_reason(
         serves(page, 2)
     finally:
         shutil.rmtree(models / "digits/5")
+
+
+def test_a_damaged_version_is_marked_although_nobody_loaded_it(
+    tab: Page, store: Store, tmp_path: Path
+) -> None:
+    shutil.copytree(store.folder, tmp_path / "digits")
+    with (tmp_path / "digits/3/model.onnx").open("ab") as file:
+        file.write(b"damage")
+    with (
+        Service.started(tmp_path, watch_seconds=0) as service,
+        guarded(tab, f"{service.url}/#models") as (page, _),
+    ):
+        expect(version(page, 3)).to_contain_text("damaged", timeout=20_000)
+        expect(version(page, 3)).to_contain_text("model.onnx is not the file")
+        expect(version(page, 2)).not_to_contain_text("damaged")

@@ -9,5 +9,5 @@ each build, so that no setting, metric, route or flag can be missing there.
     commands   the help texts of all programs
     card       the fields of a model card, from its JSON Schema
     markdown   cells, tables and links
-    diagrams   the drawings in docs/images, written by `make diagrams`
+    diagrams   the drawings in docs/images, written by python -m tools.site.diagrams
 """

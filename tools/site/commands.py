@@ -12,7 +12,9 @@ from tools.site.markdown import code, page
 
 PROGRAMS = {
     "From images to a service": ("training", "export", "contract", "service", "retraining"),
-    "Images": ("preprocessing.contact_sheet", "contract.label_studio", "tools.wild"),
+    "Images": (
+        "preprocessing.contact_sheet", "contract.label_studio", "tools.wild", "tools.non_digits",
+    ),
     "Load and speed": (
         "loadtest", "loadtest.capacity", "loadtest.soak", "loadtest.bench", "loadtest.bench_scale",
         "loadtest.bench_gpu", "loadtest.drawings", "service.engine.benchmark",

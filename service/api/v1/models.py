@@ -72,6 +72,11 @@ class ListedVersion(BaseModel):
     )
     compared_with: str | None = Field(description="that version", examples=["2"])
     broken: str | None = Field(description="why its card cannot be read; null: it can")
+    damage: str | None = Field(
+        description="why it cannot be served, although its card can be read: a file is missing or "
+        "not the one on the card, or the signature is not trusted; found within a minute or so; "
+        "null: nothing is known to be wrong"
+    )
 
 
 class ModelDetail(BaseModel):
@@ -168,4 +173,5 @@ def _listed(each: VersionSummary, loaded: Loaded | None) -> ListedVersion:
         verdict=each.gate.verdict if each.gate else None,
         compared_with=str(each.gate.parent) if each.gate else None,
         broken=each.broken,
+        damage=each.damage,
     )

@@ -96,7 +96,7 @@ def test_the_command_counts_by_kind_and_saves_a_contact_sheet(
 
 @pytest.mark.slow
 def test_too_few_correct_predictions_are_a_failure(words: list[str]) -> None:
-    assert main([*words, "--at-least", "1.01"]) == 1
+    assert main([*words, "--at-least", "100%"]) == 1
 
 
 def test_without_test_digits_nothing_is_started(

@@ -61,6 +61,7 @@ def test_a_model_has_its_serving_card_and_all_versions(service: Service, version
             "verdict": None,
             "compared_with": None,
             "broken": None,
+            "damage": None,
         }
     ]
     assert (reported["name"], reported["version"], reported["state"]) == ("digits", "1", "serving")

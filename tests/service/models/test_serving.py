@@ -567,7 +567,7 @@ def test_when_memory_is_low_the_previous_version_is_unloaded(store: Store) -> No
     with Service.started(models, **settings) as service:
         admin(service, "digits/versions/2/activate")
         wait_until(lambda: status(service)["previous"] is None, service)
-        wait_to_read("version 1 is let go", service)
+        wait_to_read("version 1 is unloaded: ", service)
         assert admin(service, "digits/rollback").status_code == 200  # it is loaded again
         assert predicted(service) == ("1", "7")
 
