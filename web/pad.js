@@ -123,10 +123,7 @@ export class Pad extends EventTarget {
 	lift() {
 		const stroke = this.#stroke;
 		this.#stroke = this.#pointer = null;
-		if (!stroke) return;
-		this.#add(stroke);
-		this.redraw(); // drawn in parts, a stroke has sharper corners than after undo and redo
-		this.dispatchEvent(new Event("rest"));
+		if (stroke) this.#put(stroke); // drawn anew: drawn in parts, its corners are sharper
 	}
 
 	/** The file to send. */

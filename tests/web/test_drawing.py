@@ -123,3 +123,20 @@ def test_a_stroke_at_the_edge_is_sent_with_a_margin(page: Page) -> None:
     pixels = np.asarray(last_sent_image(page).convert("L"))
     assert pixels.min() < 50
     assert (pixels[:, :8] == 255).all()
+
+
+def test_a_completed_stroke_is_sent_as_it_looks_from_then_on(page: Page) -> None:
+    """It is drawn anew at its end, with smoother corners."""
+    box = pad(page).bounding_box()
+    assert box is not None
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return box["x"] + box["width"] * x, box["y"] + box["height"] * y
+
+    page.mouse.move(*place(0.3, 0.2))
+    page.mouse.down()
+    for corner in ((0.7, 0.2), (0.4, 0.8)):
+        with page.expect_response("**/v1/predict*"):
+            page.mouse.move(*place(*corner))
+    with page.expect_request("**/v1/predict*"):
+        page.mouse.up()
