@@ -180,7 +180,7 @@ class Acceptance(_Facts):
     """
 
     threshold: Fraction  # the lowest that reaches `wanted`; 1 where none does
-    wanted: Fraction  # accuracy required of the accepted validation images
+    wanted: Fraction  # accuracy required of the accepted validation images, to within chance
     validation_accepted: Fraction  # share of all validation images
     validation_accuracy: Fraction | None  # of the accepted images; None: there are none
     test_accepted: Fraction

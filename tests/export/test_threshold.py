@@ -99,6 +99,24 @@ def test_the_card_has_the_accepted_shares_of_validation_and_test() -> None:
     )
 
 
+def test_the_accepted_validation_images_have_no_more_errors_than_chance_gives_them() -> None:
+    """At 99.9 %, six of 3,000 or fewer are wrong in 95 % of all cases."""
+    test = answers(np.ones(100, np.bool_))
+    for errors, least in ((6, True), (7, False)):
+        rows = np.full((3000, 2), [0.9, 0.1], np.float32)
+        rows[:errors] = [0.05, 0.95]  # wrong, and the most confident
+        found = acceptance((Predictions(np.log(rows), rows), np.zeros(3000, np.uint8)), test)
+        assert found is not None
+        assert (found.validation_accepted == 1.0) is least
+
+
+def test_of_fewer_than_a_thousand_accepted_images_none_is_wrong() -> None:
+    right = np.arange(900) > 0
+    found = acceptance(answers(right), answers(right))
+    assert found is not None
+    assert found.validation_accuracy == 1.0
+
+
 def test_few_images_give_no_threshold() -> None:
     test = answers(np.ones(100, np.bool_))
     assert acceptance(None, test) is None
