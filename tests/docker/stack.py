@@ -14,6 +14,7 @@ from tests.support.running import TOKEN
 
 PROFILES = ("--profile=dashboards", "--profile=loadtest", "--profile=retraining", "--profile=sbom")
 SETTINGS = {
+    "MNIST_DIR": "",  # not that of the machine
     "TRAIN_ARGS": "--data digits --epochs 2",
     "PORT": "0",  # any free port
     "DIGITSERVE_ADMIN_TOKEN": TOKEN,

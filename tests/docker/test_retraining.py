@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.docker.engine import wait_until
@@ -32,7 +33,14 @@ def stack(images: None) -> Iterator[Stack]:
 
 def test_a_job_trains_judges_and_activates_a_version(stack: Stack) -> None:
     jobs = f"{stack.url}/v1/retrain"
-    answer = fetch.post(jobs, json=JOB, headers=ADMIN, timeout=PATIENCE)
+    answers: list[httpx2.Response] = []
+
+    def answered() -> bool:
+        answers.append(fetch.post(jobs, json=JOB, headers=ADMIN, timeout=PATIENCE))
+        return answers[-1].status_code != 503  # while the worker creates the database
+
+    wait_until(answered, lambda: stack.logs)
+    answer = answers[-1]
     assert answer.status_code == 202, answer.text
 
     def job() -> Any:
