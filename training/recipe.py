@@ -70,7 +70,7 @@ class Recipe:
     dropout2: float = number(None, "before the last layer, default: the network's", 0, 0.9)
     pretrained: str = choice("", "file with initial weights of the same kind of network")
     # Learning
-    epochs: int = number(27, "passes over the training images", 1, 10_000)
+    epochs: int = number(24, "passes over the training images", 1, 10_000)
     batch_size: int = number(128, "images per step, on all devices together", 2, 65_536)
     optimiser: str = choice("adam", "optimiser", of=OPTIMISERS)
     learning_rate: float = number(None, "peak value, default: the network's", 1e-6, 10)
@@ -104,7 +104,7 @@ class Recipe:
     shift: float = number(1.5, "largest translation in pixels, in both directions", 0, 6)
     elastic: float = number(0.0, "standard deviation in pixels of a smooth random warp", 0, 4)
     stroke: float = number(0.0, "largest change of stroke width, 1: about a pixel", 0, 1)
-    spoiled: float = number(0.07, "fraction of images that the next six options apply to", 0, 1)
+    spoiled: float = number(0.05, "fraction of images that the next six options apply to", 0, 1)
     displacement: float = number(2.5, "largest further translation in pixels", 0, 8)
     line: float = number(0.3, "share of them that a wavy line crosses", 0, 1)
     blur: float = number(2.0, "largest standard deviation of blur in pixels", 0, 4)

@@ -12,14 +12,14 @@ from tests.support import fetch
 from tests.support.program import PATIENCE
 from tests.support.running import ADMIN
 
-# Of the embedded digits, from which one epoch makes a model that a few more improve.
+# Of the embedded digits, from which one epoch of small steps makes a model that a few more improve.
 JOB = {"data": "digits", "recipe": {"epochs": 4, "threads": 1}, "activate": "if_better"}
 
 
 @pytest.fixture
 def stack(images: None) -> Iterator[Stack]:
     running = Stack(
-        TRAIN_ARGS="--data digits --epochs 1",
+        TRAIN_ARGS="--data digits --epochs 1 --learning-rate 0.001",
         DIGITSERVE_JOBS="sqlite:////jobs/jobs.sqlite",
         DIGITSERVE_FEEDBACK="/feedback",
     )

@@ -121,7 +121,7 @@ def test_a_second_run_of_the_trainer_exits_without_loading_pytorch(stack: Stack)
 def test_versions_are_switched_through_the_volume(stack: Stack) -> None:
     """By an export, a manual activation, and an admin request."""
     before = stack.served()
-    stack.compose("run", "--rm", "--no-TTY", "trainer", "--data=digits", "--epochs=1")
+    stack.compose("run", "--rm", "--no-TTY", "trainer", "--data=digits", "--epochs=3")
     took = wait_until(lambda: stack.served() not in ("", before), lambda: stack.logs)
     print(f"the service followed {took:.1f} s after the export")
     stack.compose("exec", "-T", "service", "python", "-m", "contract", "activate", before)
