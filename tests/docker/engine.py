@@ -45,10 +45,12 @@ def python(image: str, program: str, *words: str) -> str:
     return docker("run", "--rm", *HARDENED, "--entrypoint=python", image, "-c", program, *words)
 
 
-def wait_until(condition: Callable[[], object], why: Callable[[], object]) -> float:
+def wait_until(
+    condition: Callable[[], object], why: Callable[[], object], patience: float = PATIENCE
+) -> float:
     """Seconds until the condition was true; on a timeout, the error shows `why()`."""
     began = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < PATIENCE, why()
+        assert time.monotonic() - began < patience, why()
         time.sleep(0.05)
     return time.monotonic() - began
