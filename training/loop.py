@@ -35,7 +35,9 @@ from training.place import Place
 from training.progress import Epoch
 from training.recipe import BadRecipe, Recipe
 
-NON_DIGIT_WEIGHT = 0.5  # of their loss, as in Hendrycks et al. (arXiv 1812.04606)
+# Of their loss. With 0.5, as in Hendrycks et al. (arXiv 1812.04606), the quick recipe is right on
+# 99.10 % of the held-out digits instead of 99.19 % (mean of seeds 0 to 2).
+NON_DIGIT_WEIGHT = 0.25
 CHECK_EVERY = 8  # steps between two checks for a stop in several processes: each is a message
 
 # Everything that a stopped training needs to be resumed: tensors, numbers and texts only.
