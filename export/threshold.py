@@ -3,10 +3,9 @@
 It is chosen on the validation images, on which the weights were not trained, and reported with its
 effect on the test images, which are not used for the choice. A prediction below it is uncertain.
 
-A single mislabelled image may decide whether 99.9 % of the accepted ones are right: with exactly
-as many errors as that allows, it refuses between 3.5 and 23 % of the digits
-(MNIST, one recipe with different smoothing of labels). So as many errors are allowed as chance
-alone gives a model of that accuracy in 95 % of all cases.
+As many errors are allowed as chance alone gives a model of that accuracy in 95 % of all cases. With
+exactly one error in 1,000, a single mislabelled image may decide: between 3.5 and 23 % of MNIST's
+test digits were uncertain, depending on how much the recipe smoothed the labels.
 
 Few images prove little. If fewer than 1 / (1 - WANTED) = 1,000 are accepted, all of them must be
 right, and even that does not prove 99.9 %: a model with an accuracy of 99.88 % classifies 600
