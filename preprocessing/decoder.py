@@ -113,6 +113,7 @@ def decode(body: bytes, *, max_pixels: int, reduction: Reduction = FOR_DIGITS) -
 
 
 def _decoded(png: bytes) -> Raster:
+    was_refused()  # resets the flag
     samples: Any = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None:
         if was_refused():

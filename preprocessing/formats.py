@@ -168,6 +168,7 @@ class _Bounded(BytesIO):
 @contextmanager
 def _refusing(what: str) -> Iterator[None]:
     """Turn any exception of Pillow into NotAnImage, or into MemoryError if memory was refused."""
+    was_refused()  # resets the flag
     try:
         yield
     except (NotAnImage, MemoryError):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from preprocessing.decoder import SIGNATURES, NotAnImage, TooManyPixels, identify, small_png
+from preprocessing.decoder import SIGNATURES, NotAnImage, TooManyPixels, decode, identify, small_png
 from preprocessing.digits.normalize import normalize_digit
 from service.api.v1.bodies import ImageFile
 from service.api.v1.images import prepared
@@ -311,6 +311,16 @@ def test_the_fast_path_leaves_many_tiny_pngs_with_excess_data() -> None:
     assert len(body) < 2**10
     with soon(0.05):
         assert prepared([ImageFile("", body)] * 32, LIMIT) is None
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_a_damaged_image_is_rejected_after_memory_was_refused_for_something_else(kind: str) -> None:
+    body = encoded(SEVEN, kind)
+    damaged = body[: len(body) * 2 // 5]
+    with pytest.raises(MemoryError):
+        np.empty(2**60, np.uint8)
+    with pytest.raises(NotAnImage, match=r"damaged|incomplete"):
+        decode(damaged, max_pixels=LIMIT)
 
 
 @pytest.mark.parametrize("code", [[0, 0, 1], [1, 0, 1]], ids=["clear", "end"])
