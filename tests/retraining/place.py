@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 from contract.job_database import JobDatabase
-from contract.jobs import Job
+from contract.jobs import DatabaseUnavailable, Job
 from contract.store import Store
 from retraining.__main__ import main
 from tests.fixtures import MODELS, Judged
@@ -120,7 +120,11 @@ class Place:
         """The job, once it is in one of the states and has all these facts."""
         end = time.monotonic() + PATIENCE
         while True:
-            job = self.job(job_id)
+            try:
+                job = self.job(job_id)
+            except DatabaseUnavailable:  # a slow disk: a writer holds its lock for seconds
+                assert time.monotonic() < end
+                continue
             known = all(getattr(job, name) is not None for name in facts)
             if job.state in states and known:
                 return job
