@@ -20,6 +20,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
+from contract.label import Label
+
 SIDE = 28  # pixels of a normalised digit
 INPUT, LOGITS, PROBABILITIES = "pixels", "logits", "probabilities"  # tensor names
 
@@ -56,10 +58,6 @@ Seconds = Annotated[float, Field(gt=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # A plain name: a card cannot point outside its own folder.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-
-
-# Shown on pages, in headers and in metrics: text of one line.
-Label = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class BadCard(ValueError):

@@ -30,10 +30,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from contract.card import Label
 from contract.command_line import program
 from contract.corrections import HASH, STATES, CorrectionError, Corrections, NoCorrection
 from contract.errors import NotConfirmed, NoVersion, StoreError
+from contract.label import Label
 from contract.location import location_of
 from contract.store import open_store
 

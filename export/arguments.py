@@ -10,6 +10,7 @@ from typing import get_args
 
 from contract.card import Interpolation
 from contract.command_line import program
+from contract.label import fault_of
 from contract.location import location_of
 from export.artifacts import ARTIFACTS, OPSET, OPSETS
 from export.importing import IMPORTED
@@ -167,6 +168,8 @@ def read_labels(path: Path) -> tuple[str, ...]:
         raise BadModel(f"{path}: line {labels.index('') + 1} is empty; write one label per line")
     first: dict[str, int] = {}
     for number, label in enumerate(labels, 1):
+        if fault := fault_of(label):
+            raise BadModel(f"{path}: line {number} cannot be a label: it {fault}")
         if first.setdefault(label, number) != number:
             raise BadModel(f"{path}: lines {first[label]} and {number} are both {label!r}")
     if len(labels) < 2:

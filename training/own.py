@@ -13,11 +13,12 @@ to it. Classes are sorted by name, numbers by value: 2 before 10.
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from contract.label import fault_of
 from training import idx
 from training.idx import MNIST, BadData, Bytes
 from training.listing import Labels, Listing, Part, counted, label_type, some
@@ -32,6 +33,7 @@ LEFT_BY_SYSTEMS = {"thumbs.db", "desktop.ini", "__macosx"}
 LABELS = "labels.txt"  # names of class 0, 1, ..., one per line
 TABLES = ("train.csv", "test.csv")
 CLASSES = 2**16  # at most: a label has two bytes
+SHOWN = 40  # characters of a name that cannot be used
 
 log = logging.getLogger("training")
 
@@ -147,6 +149,7 @@ def _names(folder: Path, largest: int) -> tuple[str, ...]:
         raise BadData(f"{path} is not UTF-8 text: {error}") from error
     if "" in names or len(set(names)) < len(names):
         raise BadData(f"{path} must hold a different name for each class, one per line")
+    _check_names(path, names)
     if len(names) <= largest:
         raise BadData(
             f"{path} has {len(names)} lines, but the labels go up to {largest}: it must hold "
@@ -261,8 +264,16 @@ def _classes(folder: Path, least: int = 2) -> tuple[str, ...]:
             f"or MNIST's four files ({', '.join(MNIST)}), or {TABLES[0]}; it has {len(names):,} "
             "folders"
         )
+    _check_names(folder, names)
     _report_unused(folder, [path for path in inside if path.name not in names])
     return tuple(sorted(names, key=_as_counted))
+
+
+def _check_names(where: Path, names: Iterable[str]) -> None:
+    """A model card can hold them: before the training, not after it."""
+    for name in names:
+        if fault := fault_of(name):
+            raise BadData(f"{where}: the name of a class {fault}: {name[:SHOWN]!r}; rename it")
 
 
 def _report_unused(folder: Path, files: list[Path]) -> None:

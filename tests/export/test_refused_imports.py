@@ -22,6 +22,8 @@ Captured = pytest.CaptureFixture[str]
         ("cat\n\ndog", "line 2 is empty"),
         ("cat\ndog\ncat", "lines 1 and 3 are both 'cat'"),
         ("cat", "has 1 labels; a classifier has two or more"),
+        ("n1\tcat\ndog\nowl", "line 1 cannot be a label: it has a tab or another"),
+        (f"cat\ndog\n{'o' * 257}", "line 3 cannot be a label: it has more than 256 characters"),
         (None, "labels.txt cannot be read: No such file"),
     ],
 )

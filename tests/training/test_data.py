@@ -94,6 +94,9 @@ def test_classes_follow_from_the_labels_and_are_named_by_labels_txt(folder: Path
     names = "".join(f"kind {k}\n" for k in range(12))
     (folder / "labels.txt").write_text(names, "utf-8-sig")  # as Windows' editor saves it
     assert own(folder).labels[11] == "kind 11"
+    (folder / "labels.txt").write_text(names.replace(" ", "\t"))
+    with pytest.raises(BadData, match=r"labels\.txt: the name of a class has a tab or another"):
+        own(folder)
     (folder / "labels.txt").write_text("one\ntwo\n")
     with pytest.raises(BadData, match=r"labels\.txt has 2 lines, .* go up to 11: it must hold 12"):
         own(folder)

@@ -1,5 +1,6 @@
 """A folder of the user's own images is a data set; errors name the file or class at fault."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -124,6 +125,21 @@ def test_the_error_names_a_class_without_images(folder: Path) -> None:
     (folder / "two").mkdir()
     (folder / "two" / "notes.txt").write_text("none yet")
     with pytest.raises(BadData, match=r"mine/two holds no image: \.bmp,"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a\tb", r"a tab or another control character: 'a\\tb'; rename it"),
+        (os.fsdecode("grün".encode("latin-1")), r"is not UTF-8: 'gr\\udcfcn'; rename it"),
+    ],
+)
+def test_a_class_name_that_a_card_cannot_hold_is_refused_before_the_training(
+    folder: Path, name: str, message: str
+) -> None:
+    (folder / "one").rename(folder / name)
+    with pytest.raises(BadData, match=message):
         read(folder)
 
 
