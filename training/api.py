@@ -43,6 +43,9 @@ from training.recipe import SCHEDULES, BadRecipe, Recipe
 from training.run import BadRun, Checkpoint, Run
 from training.settings import mnist_dir
 from training.train import resume, train_into
+from training.vision import declare_missing_operators
+
+declare_missing_operators()  # for `from torchvision import transforms`
 
 log = logging.getLogger("training")
 

@@ -3,6 +3,7 @@
 The torchvision on PyPI is built for CUDA. With a CPU-only torch its operators do not load, and
 `import torchvision` fails when it attaches shape functions to `nms` and `qnms`. This project does
 not call them, so declaring their names is enough. Where the operators load, nothing is declared.
+`training.api` declares them for notebooks, which import torchvision for its transforms.
 """
 
 from contextlib import suppress
@@ -17,13 +18,15 @@ import torch
 @cache
 def torchvision() -> Any:
     """The package, with its data sets and models."""
-    _declare_missing_operators()
+    declare_missing_operators()
     import torchvision
 
     return torchvision
 
 
-def _declare_missing_operators() -> None:
+@cache
+def declare_missing_operators() -> None:
+    """From now on, `import torchvision` works. This takes a millisecond."""
     package = find_spec("torchvision")
     assert package is not None
     assert package.origin is not None

@@ -205,12 +205,17 @@ def test_an_invalid_option_is_rejected_by_the_constructor(
 
 
 def test_a_network_and_transforms_of_ones_own_train(small_data: DataSet, tmp_path: Path) -> None:
+    from torchvision import transforms
+
     seen: list[tuple[int, ...]] = []
 
-    def transform(image: Tensor) -> Tensor:
+    def note(image: Tensor) -> Tensor:
         seen.append(tuple(image.shape))
-        return image.roll(1, 2)
+        return image
 
+    transform = transforms.Compose(
+        [note, transforms.RandomRotation(10), transforms.RandomAffine(0, translate=(0.1, 0.1))]
+    )
     layers = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     options = OPTIONS | {"network": layers, "learning_rate": 0.01, "epochs": 3}
     classifier = Classifier(data=small_data, runs=tmp_path, transform=transform, **options)
@@ -248,6 +253,8 @@ def test_a_loaded_checkpoint_names_the_options_that_it_does_not_use(
 ) -> None:
     classifier.save_checkpoint(tmp_path / "training.pt")
     other = MNISTClassifier(data=small_data, runs=tmp_path, epochs=50, batch_size=32)
+    with pytest.raises(BadRun, match="is a saved training: load_checkpoint reads it"):
+        other.load_model(tmp_path / "training.pt")
     other.load_checkpoint(tmp_path / "training.pt")
     assert "goes on with its own recipe, without epochs=50" in caplog.text
     assert "batch_size" not in caplog.text
