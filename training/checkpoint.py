@@ -37,6 +37,8 @@ class HeldOut(NamedTuple):
 
 
 DIGEST = 16  # bytes of an image's digest
+SAVED_TRAINING = {"facts", "state"}  # what a file of `save_checkpoint` holds
+MOST_NAMED = 8  # fields in an error
 STATISTICS = ("mean", "deviation")  # of the training images, which a network may hold
 
 
@@ -118,11 +120,20 @@ class Checkpoint(BaseModel):
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read the checkpoint.pt of a run folder, of which `build` may run any code; as `load`."""
+        content = load(path)
+        if isinstance(content, dict) and set(content) == SAVED_TRAINING:
+            raise BadRun(
+                f"{path} is a saved training: load_checkpoint reads it, and train() ends it"
+            )
         try:
-            return cls.model_validate(load(path))
+            return cls.model_validate(content)
         except ValidationError as error:
-            fields = ", ".join(".".join(map(str, wrong["loc"])) for wrong in error.errors())
-            raise BadRun(f"{path} is not a checkpoint of this project: see {fields}") from error
+            fields = [".".join(map(str, wrong["loc"])) for wrong in error.errors()]
+            named = ", ".join(fields[:MOST_NAMED]) + ", ..." * (len(fields) > MOST_NAMED)
+            raise BadRun(
+                f"{path} is not a checkpoint of this project: missing or wrong are "
+                f"{named or 'all of its fields'}"
+            ) from error
 
     def save(self, path: Path) -> None:
         save(path, self.model_dump())

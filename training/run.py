@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 from contract.files import replace_together
 from contract.settings import train_command
 from training.checkpoint import (
+    SAVED_TRAINING,
     BadRun,
     Checkpoint,
     HeldOut,
@@ -214,7 +215,7 @@ class Run:
         if the file names others.
         """
         packed = load(path)
-        if not isinstance(packed, dict) or set(packed) != {"facts", "state"}:
+        if not isinstance(packed, dict) or set(packed) != SAVED_TRAINING:
             raise BadRun(f"{path} is not a saved training: save_checkpoint writes one")
         facts = json.loads(packed["facts"])
         recipe = facts.get("recipe", {})

@@ -73,7 +73,9 @@ def test_objects_are_not_loaded_and_nothing_advises_to_load_them(
 def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     run = Run.create(tmp_path)
     torch.save({"model": {}}, run.folder / "checkpoint.pt")
-    with pytest.raises(BadRun, match=r"is not a checkpoint of this project: see .*weights"):
+    with pytest.raises(
+        BadRun, match=r"is not a checkpoint of this project: missing or wrong are weights,"
+    ):
         run.checkpoint()
 
 
