@@ -62,7 +62,7 @@ def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
     test = torch.tensor(pixels), torch.tensor(truth).long()
     judged = judge(network, *test, checkpoint.temperature, labels)
     found: dict[str, Any] = judged.evaluation().model_dump(mode="json") | judged.measured()
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    console = _console(None if sys.stdout.isatty() else 100)
     console.print(f"{judged.summary()} ({run.folder}, {name})", highlight=False)
     console.print(
         _table(
@@ -118,7 +118,7 @@ def predict(words: Sequence[str], _: Path | None) -> None:
             found = predictor.predict(image)
         except OSError as error:
             unreadable += 1
-            print(f"IMAGE {image} cannot be opened: {error.strerror}", file=sys.stderr)
+            print(f"{image} cannot be opened: {error.strerror}", file=sys.stderr)
         except BadImage as error:
             unreadable += 1
             print(error if str(image) in str(error) else f"{image}: {error}", file=sys.stderr)
@@ -145,7 +145,7 @@ def compare(words: Sequence[str], _: Path | None) -> None:
         if len(set(values)) > 1:
             table.add_row(option.replace("_", " "), *values, style="cyan")
     width = None if sys.stdout.isatty() else max(100, 26 + 22 * len(runs))
-    Console(width=width).print(table)
+    _console(width).print(table)
 
 
 def sweep(words: Sequence[str], _: Path | None) -> None:
@@ -173,6 +173,11 @@ _COMPARED: dict[str, Callable[[dict[str, Any]], str]] = {
     "CPU time": lambda run: f"{run['cpu_seconds']:.0f} s",
     "device": lambda run: run["device"],
 }  # rows of the table, from each run's training_metrics.json
+
+
+def _console(width: int | None) -> Console:
+    """It prints names of classes and folders as they are: [bold] and :smile: too."""
+    return Console(width=width, markup=False, emoji=False)
 
 
 def _table(head: Sequence[str], rows: Iterable[Iterable[str]], title: str | None = None) -> Table:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 
 import cv2
 import pytest
@@ -81,7 +82,7 @@ def test_predict_prints_the_class_of_each_image(
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 2
     for message in (
-        f"IMAGE {images[0]} cannot be opened: No such file",
+        f"{images[0]} cannot be opened: No such file",
         "blank.png: the image is blank",
         "2 of 4 images could not be",
     ):
@@ -105,6 +106,17 @@ def test_evaluate_reproduces_the_metrics_of_the_run(
     printed = capsys.readouterr().out
     assert f"{found['accuracy']:.2%} of 200 test images correct" in printed
     assert "zigzag" in printed
+
+
+def test_evaluate_prints_the_names_of_classes_as_they_are(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Run(Path(copytree(run.folder, tmp_path / "copy")))
+    labels = ("[bold]a", "[/b]", ":smile:", *"3456789")
+    copy.checkpoint().model_copy(update={"labels": labels}).save(copy.folder / "checkpoint.pt")
+    assert main(["evaluate", str(copy.folder), "--into", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert all(label in printed for label in labels)
 
 
 @pytest.mark.slow
