@@ -77,8 +77,9 @@ def has(cell: Notebook, tag: str) -> bool:
 def render(path: Path) -> None:
     """Run a notebook and write its page, with figures beside it."""
     from nbconvert import MarkdownExporter
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-    notebook = executed(path)
+    notebook, _ = CoalesceStreamsPreprocessor().preprocess(executed(path), {})
     for cell in notebook.cells:
         if has(cell, "pad"):  # a widget needs a kernel
             cell.outputs = []
@@ -105,7 +106,9 @@ def tidied(text: str) -> str:
     text = text.replace("![png]", "![figure]")
     text = text.replace("\npad\n```\n", f"\npad\n```\n\n{PAD}\n")
     text = re.sub(r"[ \t]+\n", "\n", text).replace(";\n```\n", "\n```\n")  # ; hides a result
-    return re.sub(r"\n{4,}", "\n\n\n", text).strip() + "\n"
+    parts = text.split("```")  # every second one is code
+    parts[::2] = [re.sub(r"\n{3,}", "\n\n", part) for part in parts[::2]]
+    return "```".join(parts).strip() + "\n"
 
 
 def main() -> int:
