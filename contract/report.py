@@ -19,6 +19,7 @@ Report = tuple[Any, str]  # JSON value, text
 
 _NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]\d+)?(%| us| k?B| MB| GB| points)?")
 _WIDTH = 100  # characters of a line that is wrapped
+_MOST_LABELS = 100  # that are shown; JSON holds all
 
 
 def listing(store: Store) -> Report:
@@ -217,12 +218,12 @@ def _facts(card: ModelCard, where: str) -> str:
         "version": where,
         "created": f"{card.created:%Y-%m-%d %H:%M:%S %Z}",
         "network": f"{card.network}, {card.parameters:,} parameters",
-        "labels": ", ".join(card.labels),
+        "labels": _labels(card),
         "input": f"{' x '.join(map(str, card.shape))}, prepared as {_preparation(card)}",
         **_origin(card),
         "temperature": f"{card.temperature:.3f}",
         "acceptance": accepted(card),
-        "non-digits": non_digits(card),
+        **({"non-digits": non_digits(card)} if card.are_digits else {}),
         "commit": card.git_commit or "unknown",
         "recipe": ", ".join(f"{key}={value}" for key, value in card.recipe.items()),
         "libraries": ", ".join(f"{key} {value}" for key, value in card.libraries.items()),
@@ -236,6 +237,11 @@ def _facts(card: ModelCard, where: str) -> str:
         wrapper.initial_indent = name.ljust(left)
         lines.append(wrapper.fill(text) or name)
     return "\n".join(lines)
+
+
+def _labels(card: ModelCard) -> str:
+    rest = len(card.labels) - _MOST_LABELS
+    return ", ".join(card.labels[:_MOST_LABELS]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def _preparation(card: ModelCard) -> str:

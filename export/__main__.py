@@ -95,7 +95,8 @@ def _export(words: list[str]) -> None:
     )
     log(report.artifacts(version.card))
     log(report.accepted(version.card))
-    log(report.non_digits(version.card))
+    if version.card.are_digits:
+        log(report.non_digits(version.card))
     if version.card.gate:
         log(report.gate(version.card.gate))
     _log_published(store, version, activated=arguments.activate)

@@ -16,6 +16,7 @@ from contract.__main__ import main
 from contract.card import ModelCard
 from contract.store import Store
 from contract.version import Version
+from tests.support.classifiers import publish_classifier
 from tests.support.running import ROOT
 
 
@@ -94,6 +95,17 @@ def test_show_prints_the_card(contract: Command, models: Path) -> None:
     assert "(current)" in table
     assert re.search(r"acceptance +No threshold: ", table)
     assert "model.fp16.onnx" in table
+
+
+def test_show_does_not_speak_of_digits_where_labels_are_others(
+    contract: Command, models: Path, version: Version
+) -> None:
+    assert "non-digits" in contract("show 2")
+    labels = tuple(f"kind {number}" for number in range(20_000))
+    publish_classifier(Store(models, "kinds"), version, labels=labels)
+    table = contract("show 1 --name kinds")
+    assert "digit" not in table.replace(str(models), "")
+    assert re.search(r"kind 99 and\s+19,900 more", table)
 
 
 def test_verify_hashes_every_file_and_fails_on_a_mismatch(contract: Command, models: Path) -> None:
