@@ -77,6 +77,10 @@ def test_the_documented_network_trains_on_a_folder_and_is_built_again(here: Path
         ("broken_module:absent", "the module broken_module has no callable absent: name"),
         ("broken_module:SIX", "the module broken_module has no callable SIX: name"),
         ("broken_module:fails", "fails: ZeroDivisionError"),
+        (
+            "broken_module:strange",
+            "fails: TypeError: it requires n_classes, side; there are",
+        ),
         ("broken_module:number", "returns int, it must return an nn.Module"),
         ("broken_module:narrow", r"fails on an input of shape \(1, 3, 32, 32\)"),
         ("broken_module:wide", r"answers \(1, 99\) .* it must answer logits of shape \(1, 5\)"),
@@ -87,6 +91,7 @@ def test_a_network_that_does_not_fit_is_refused(here: Path, name: str, message: 
         "from torch import nn\n"
         "SIX = 6\n"
         "def fails(): return 1 / 0\n"
+        "def strange(n_classes, channels, side, *, depth=3): return 6\n"
         "def number(**_): return 6\n"
         "def narrow(size): return nn.Conv2d(1, 8, size)\n"
         "def wide(): return nn.Sequential(nn.Flatten(), nn.Linear(3072, 99))\n"

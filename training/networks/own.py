@@ -13,7 +13,7 @@ import copy
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,8 @@ def arguments(build: Build, *, classes: int, shape: tuple[int, ...]) -> dict[str
 
     Those that it names: classes or num_classes, channels or in_channels, height, width, and size,
     which is the side of square images and (height, width) of others. One that takes any others,
-    and names no number of classes, receives num_classes, as those of torchvision do.
+    and names no number of classes, receives num_classes, as those of torchvision do. TypeError if
+    it requires others.
     """
     (height, width), channels = shape[:2], 3 if len(shape) == 3 else 1
     known = {
@@ -116,11 +117,23 @@ def arguments(build: Build, *, classes: int, shape: tuple[int, ...]) -> dict[str
         "height": height, "width": width, "size": height if height == width else (height, width),
     }  # fmt: skip
     parameters = inspect.signature(build).parameters
+    if unknown := [name for name in _required(parameters.values()) if name not in known]:
+        raise TypeError(
+            f"it requires {', '.join(unknown)}; there are the arguments {', '.join(known)}"
+        )
     accepted = {name: value for name, value in known.items() if name in parameters}
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     if takes_any and not accepted.keys() & {"classes", "num_classes"}:
         accepted["num_classes"] = classes
     return accepted
+
+
+def _required(parameters: Iterable[inspect.Parameter]) -> list[str]:
+    """The names of those without a default."""
+    rest = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        each.name for each in parameters if each.default is each.empty and each.kind not in rest
+    ]
 
 
 _ELSEWHERE = (
