@@ -185,6 +185,8 @@ def _tables(folder: Path) -> list[Path]:
 
 def _find_table(path: Path, test: Path | None = None) -> Listing:
     names, pixels, labels = read_table(path)
+    if len(names) < 2:
+        raise BadData(f"{path} has images of one class, {names[0]}: add some of others")
     train = Listing(path, names, pixels, labels, len(labels))
     if test is None:
         return train.divided()

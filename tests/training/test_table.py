@@ -102,6 +102,12 @@ def test_the_error_names_the_column_or_the_line(
         read(path)
 
 
+def test_a_table_of_one_class_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.csv", HEADER, [[3, *row[1:]] for row in ROWS])
+    with pytest.raises(BadData, match=r"mine\.csv has images of one class, 3: add"):
+        read(path)
+
+
 def test_a_table_without_lines_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.csv", HEADER, [])
     with pytest.raises(BadData, match=r"mine\.csv has no images"):
