@@ -98,19 +98,20 @@ class Prediction(_Prediction):
 class MNISTPredictor:
     """A trained network that classifies images.
 
-    `path` is the folder of a run, its checkpoint.pt or a file written by `save_model`. Raises
-    BadRun if it is none of these or damaged. A file of a network of one's own is loaded only with
-    `network`, its name module:callable or the callable or module itself: building it runs code.
+    `path` is the folder of a run (runs/latest stands for the last one), its checkpoint.pt or a file
+    written by `save_model`. Raises BadRun if it is none of these or damaged. A file of a network of
+    one's own is loaded only with `network`, its name module:callable or the callable or module
+    itself: building it runs code.
     """
 
     def __init__(self, path: str | Path, *, network: str | Build | nn.Module | None = None) -> None:
-        path = Path(path)
-        if path.is_dir():
-            self.checkpoint = Run(path).checkpoint()
+        run = Run.named(Path(path))
+        if run.folder.is_dir():
+            self.checkpoint = run.checkpoint()
         else:
             if network is not None and not isinstance(network, str):
                 network = registered(network)
-            self.checkpoint = Checkpoint.load(path, network)
+            self.checkpoint = Checkpoint.load(Path(path), network)
         self.network = self.checkpoint.build()
 
     @property
@@ -283,7 +284,8 @@ class MNISTClassifier:
         """
         self._model = MNISTPredictor(path, network=self._options.get("network"))
         self._start = start = self._model.checkpoint
-        self._run = Run(Path(path)) if Path(path).is_dir() else None
+        run = Run.named(Path(path))
+        self._run = run if run.folder.is_dir() else None
         self._unfinished = False
         known = start.data_set.name if start.data_set.name in NAMES else None
         if self._run is not None and self._run.has_facts:
