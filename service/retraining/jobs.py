@@ -26,6 +26,7 @@ from contract.jobs import (
     UnreadableJob,
     WrongState,
 )
+from contract.settings import example_of_jobs, worker_command
 from service.errors import CannotStart, Problem
 from service.problem_types.retraining import (
     ALREADY_DECIDED,
@@ -130,7 +131,7 @@ class Jobs:
             raise Problem(
                 RETRAINING_NOT_SET_UP,
                 "retraining is not set up: set DIGITSERVE_JOBS to a database, such as "
-                "sqlite:////var/lib/digitserve/jobs.sqlite, and start a worker with `make worker`",
+                f"{example_of_jobs()}, restart the service, and start a worker: {worker_command()}",
             )
         try:
             result = await self._calls.call(lambda: work(database))
