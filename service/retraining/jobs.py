@@ -18,6 +18,7 @@ from contract.jobs import (
     Found,
     Job,
     Listed,
+    NoDatabase,
     NoJob,
     Position,
     Request,
@@ -143,7 +144,11 @@ class Jobs:
             raise _unavailable(f"{error}: run the worker of the service's version") from None
         except (DatabaseUnavailable, TimeoutError) as error:
             self._failed(str(error))
-            raise _unavailable("the database of jobs cannot be used at the moment") from None
+            if isinstance(error, NoDatabase):
+                reason = f"there is no database of jobs yet: start a worker, {worker_command()}"
+            else:
+                reason = "the database of jobs cannot be used at the moment"
+            raise _unavailable(reason) from None
         self._reached(True)
         return result
 
