@@ -6,7 +6,7 @@ and does by HTTP what users and an admin do:
 
     500 images --/v1/predict--> how many are read
     200 others --/v1/feedback--> corrections, accepted --/v1/retrain--> judged --approve--> served
-    the 500 again, and ones with an upstroke beside them, which must not suffer
+    the 500 again, and ones with an upstroke beside them, which nobody corrects
 
 Prints what each step found. With --images DIR it writes the images that changed sides, and how the
 page shows the job that awaits approval, which needs Chromium. Exits with 1 if fewer than --at-least

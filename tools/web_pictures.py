@@ -73,8 +73,12 @@ def take_job(url: str, path: Path) -> None:
         page.locator("#jobs").get_by_role("button", name="awaits approval").click()
         chosen = page.get_by_role("region", name="The chosen training")
         expect(chosen.locator(".thumbnails button").first).to_be_visible()
-        chosen.locator("summary", has_text="Log").click()  # closes it
-        chosen.screenshot(path=path)
+        page.evaluate("scrollTo(0, 0)")
+        clip, judged = chosen.bounding_box(), chosen.locator(".judged").bounding_box()
+        assert clip
+        assert judged
+        clip["height"] = judged["y"] + judged["height"] - clip["y"]  # without the curves
+        page.screenshot(path=path, full_page=True, clip=clip)
     shrink(path)
 
 
