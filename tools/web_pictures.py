@@ -83,9 +83,9 @@ def take_job(url: str, path: Path) -> None:
 
 
 def shrink(path: Path) -> None:
-    """Reduce the number of colours, but keep those of small elements."""
+    """Reduce the number of colours, but keep those of small elements, and large areas exact."""
     picture = Image.open(path).convert("RGB")
-    picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+    picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1).save(path, optimize=True)
 
 
 def main() -> int:
