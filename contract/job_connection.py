@@ -24,7 +24,7 @@ from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import DisconnectionError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from contract.jobs import DatabaseUnavailable
+from contract.jobs import DatabaseUnavailable, NoDatabase
 
 BUSY = 2.0  # seconds that a statement waits for a lock, and a connection for its server
 STATEMENT = 4000  # milliseconds that a statement in Postgres may take
@@ -121,9 +121,11 @@ def _unavailable(url: URL, failure: BaseException) -> DatabaseUnavailable:
     reason = short(failure).replace("database is locked", "another program holds its lock")
     if url.password:
         reason = reason.replace(str(url.password), "***")
+    place = url.render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         reason = "there is no such file: a worker and `python -m retraining submit` create it"
-    return DatabaseUnavailable(f"{url.render_as_string(hide_password=True)}: {reason}")
+        return NoDatabase(f"{place}: {reason}")
+    return DatabaseUnavailable(f"{place}: {reason}")
 
 
 def _sqlite(url: URL) -> sqlalchemy.Engine:

@@ -244,6 +244,10 @@ class DatabaseUnavailable(Exception):
     """
 
 
+class NoDatabase(DatabaseUnavailable):
+    """No worker has created the file yet, or it was removed."""
+
+
 def out_of_bounds(recipe: dict[str, Any]) -> str | None:
     """A sentence on the first value that BOUNDS do not allow; None if there is none."""
     for name, (low, high) in BOUNDS.items():

@@ -83,6 +83,15 @@ def train_command() -> str:
     return _either("make train", _TRAINER)
 
 
+def worker_command() -> str:
+    return _either("make worker", "docker compose --profile retraining up")
+
+
+def example_of_jobs() -> str:
+    """A value of DIGITSERVE_JOBS."""
+    return f"sqlite:///{_either('/var/lib/digitserve', '/jobs')}/jobs.sqlite"
+
+
 def mnist_command() -> str:
     return _either("MNIST_DIR=/path/to/mnist make demo", f"MNIST_DIR=/path/to/mnist {_TRAINER}")
 

@@ -39,6 +39,7 @@ from retraining.settings import BadSettings, Settings, from_environment
 from retraining.workflow import NameTaken, Worker
 
 PAUSE = 1.0  # seconds between two looks at a job that is followed
+PATIENCE = 60.0  # seconds without the database, after which a job is followed no longer
 POLICIES = get_args(Request.model_fields["activate"].annotation)
 
 
@@ -132,8 +133,11 @@ def _person() -> str:
 
 
 def _follow(job: Job, database: JobDatabase) -> int:
-    """Print each change until the job ends or awaits approval; 0 if it did not fail."""
-    printed = ""
+    """Print each change until the job ends or awaits approval; 0 if it did not fail.
+
+    A database that is locked or restarts for less than PATIENCE is waited for.
+    """
+    printed, read = "", time.monotonic()
     while True:
         if row(job) != printed:
             printed = row(job)
@@ -141,7 +145,11 @@ def _follow(job: Job, database: JobDatabase) -> int:
         if job.state in FINAL or job.state == "awaiting_approval":
             return int(job.state in ("failed", "cancelled"))
         time.sleep(PAUSE)
-        job = database.job(job.id)
+        try:
+            job, read = database.job(job.id), time.monotonic()
+        except DatabaseUnavailable:
+            if time.monotonic() - read > PATIENCE:
+                raise
 
 
 def _request(options: Namespace) -> Request:

@@ -53,6 +53,8 @@ def from_environment() -> dict[str, object]:
     if not variables.get("DIGITSERVE_SIGNING_KEY"):  # compose sets it to an empty string
         variables.pop("DIGITSERVE_SIGNING_KEY", None)
     feedback = variables.get("DIGITSERVE_FEEDBACK")
+    if feedback and "://" in feedback:
+        raise BadSettings("DIGITSERVE_FEEDBACK: corrections are kept in a folder, not at a URL")
     given: dict[str, object] = {
         "jobs": jobs,
         "runs": Path(variables.get("DIGITSERVE_RUNS") or "runs"),

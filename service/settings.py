@@ -407,6 +407,8 @@ class Settings(BaseSettings):
     def _named(cls, path: object) -> object:
         if path == "":  # which would be the current folder
             raise ValueError("it is set and names no folder: unset it")
+        if "://" in str(path):  # which would be a folder named s3:
+            raise ValueError("corrections are kept in a folder, not at a URL")
         return path
 
     @field_validator("api_keys", "cors_origins", "peers", "trusted_proxies", mode="before")

@@ -6,10 +6,11 @@ and does by HTTP what users and an admin do:
 
     500 images --/v1/predict--> how many are read
     200 others --/v1/feedback--> corrections, accepted --/v1/retrain--> judged --approve--> served
-    the 500 again, and ones with an upstroke beside them, which must not suffer
+    the 500 again, and ones with an upstroke beside them, which nobody corrects
 
-Prints what each step found. With --images DIR it writes the images that changed sides. Exits with 1
-if fewer than --at-least of the 500 are read at the end, or if the new version is not accepted.
+Prints what each step found. With --images DIR it writes the images that changed sides, and how the
+page shows the job that awaits approval, which needs Chromium. Exits with 1 if fewer than --at-least
+of the 500 are read at the end, or if the new version is not accepted.
 """
 
 import os
@@ -32,12 +33,13 @@ from contract.command_line import program
 from loadtest.arguments import fraction
 from tests.support.program import Program
 from tests.support.running import ADMIN, ROOT, TOKEN, Service
+from tools.web_pictures import take_job
 from training.strokes import drawn_by_one_hand
 
 FOOTED_SEVEN = "5,5 95,5 / 95,5 55,50 50,98 / 20,50 90,48 / 10,98 95,96"
 UPSTROKE_ONE = "10,50 60,0 / 60,0 60,100"
 CORRECTED, OTHERS = 200, 500
-SPARE = 100  # more to correct: some are read, and need no correction
+SPARE = 600  # more to correct: those that are read need no correction
 PNG = {"Content-Type": "image/png"}
 ENDED = ("awaiting_approval", "failed", "kept", "cancelled")
 Images = NDArray[np.uint8]
@@ -82,6 +84,9 @@ def learn(folder: Path, preset: str, weight: int, at_least: float, images: Path 
             _say(f"  {'passed' if check['passed'] else 'FAILED'}  {check['reason']}")
         if gate["verdict"] == "worse":
             return 1
+        if images:
+            images.mkdir(parents=True, exist_ok=True)
+            take_job(service.url, images / "learned-job.png")
         client.post(f"/v1/retrain/{job['id']}/approve").raise_for_status()
         _wait_for_version(client, job["version"])
         after = _read(client, others)
@@ -137,6 +142,8 @@ def _correct(client: httpx2.Client, images: Images) -> None:
     """Correct the first misread images as a user, and accept the corrections as an admin."""
     misread = [image for image, label in zip(images, _read(client, images), strict=True)
                if label != "7"][:CORRECTED]  # fmt: skip
+    if len(misread) < CORRECTED:
+        raise SystemExit(f"only {len(misread)} of {len(images)} images are misread: draw more")
     for image in misread:
         client.post("/v1/feedback?label=7", content=_png(image), headers=PNG).raise_for_status()
     found = client.get("/v1/feedback?limit=1000").raise_for_status().json()
@@ -175,7 +182,6 @@ def _write_sheet(path: Path, images: Images, before: list[str], after: list[str]
     whole = min(len(gained), 30) // 10 * 10
     rows = [np.hstack(gained[row : row + 10]) for row in range(0, whole, 10)]
     if rows:
-        path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), cv2.resize(255 - np.vstack(rows), None, fx=2, fy=2))
 
 

@@ -1,7 +1,8 @@
 """Screenshots of the page for docs/images/: python -m tools.web_pictures [--folder docs/images]
 
 Exports the last run into a separate store and captures three of the views, for the README,
-docs/reference/page.md and docs/how-to/retraining.md. The training that is shown is that run.
+docs/reference/page.md and docs/how-to/retraining.md. The training that is shown is that run; a job
+that awaits approval is captured by tools.learn_hand.
 """
 
 import re
@@ -61,10 +62,30 @@ def take_training(browser: Browser, service: Service, run: str, folder: Path) ->
         print(path, f"{path.stat().st_size:,} bytes")
 
 
+def take_job(url: str, path: Path) -> None:
+    """The job that awaits approval: its verdict, and the comparison with the current version."""
+    with (
+        sync_playwright() as playwright,
+        launched(playwright) as browser,
+        visiting(browser, f"{url}/#training", color_scheme="light", **LOOK) as (page, _),
+    ):
+        page.get_by_label("Admin token").fill(TOKEN)
+        page.locator("#jobs").get_by_role("button", name="awaits approval").click()
+        chosen = page.get_by_role("region", name="The chosen training")
+        expect(chosen.locator(".thumbnails button").first).to_be_visible()
+        page.evaluate("scrollTo(0, 0)")
+        clip, judged = chosen.bounding_box(), chosen.locator(".judged").bounding_box()
+        assert clip
+        assert judged
+        clip["height"] = judged["y"] + judged["height"] - clip["y"]  # without the curves
+        page.screenshot(path=path, full_page=True, clip=clip)
+    shrink(path)
+
+
 def shrink(path: Path) -> None:
-    """Reduce the number of colours, but keep those of small elements."""
+    """Reduce the number of colours, but keep those of small elements, and large areas exact."""
     picture = Image.open(path).convert("RGB")
-    picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+    picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1).save(path, optimize=True)
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ export class Training {
 	#busy = false;
 	#listed = ""; // the content of the list, as JSON
 	#read = null; // Date of the last list
+	#parts = {}; // what was read last, by path: jobs or runs
 	#chosen = null; // key of the chosen entry
 	#view = null; // of the chosen entry
 	#views = new Map(); // by key; kept with the curves they have received
@@ -80,14 +81,11 @@ export class Training {
 		if (this.#wanted) this.#timer = setTimeout(() => this.#look(), LOOK);
 	}
 
-	/** Jobs and the runs without a job, the newest first, and how many cannot be shown. */
+	/** Jobs and the runs without a job, the newest first, and what cannot be shown. */
 	async #entries() {
 		const { set_up: setUp, runs: hasRuns } = this.features.retraining;
-		const get = (path) => this.service.json(path, { admin: true });
-		const [{ jobs, unreadable: otherJobs }, { runs, unreadable: badRuns }] = await Promise.all([
-			setUp ? get("v1/retrain") : { jobs: [], unreadable: 0 },
-			hasRuns ? get("v1/runs") : { runs: [], unreadable: 0 },
-		]);
+		const [{ jobs = [], unreadable: otherJobs, refused: noJobs }, { runs = [], unreadable: badRuns, refused: noRuns }] =
+			await Promise.all([setUp ? this.#part("v1/retrain") : {}, hasRuns ? this.#part("v1/runs") : {}]);
 		const ofJobs = new Set(jobs.flatMap(({ id, run }) => [id, run]));
 		const entries = [
 			...jobs.map((job) => ({ key: `job ${job.id}`, at: job.created, job })),
@@ -95,10 +93,23 @@ export class Training {
 		];
 		entries.sort((one, other) => new Date(other.at) - new Date(one.at));
 		const missing = [
+			noJobs ? `Jobs cannot be read: ${noJobs}.` : "",
+			noRuns ? `Runs cannot be read: ${noRuns}.` : "",
 			otherJobs ? `${number(otherJobs, "job")} of another version of the worker cannot be shown.` : "",
 			badRuns ? `The files of ${number(badRuns, "run")} cannot be read.` : "",
 		];
-		return { entries, missing: missing.join(" ").trim() };
+		return { entries, missing: missing.filter(Boolean).join(" ") };
+	}
+
+	/** Jobs or runs; those that were read last, and why, if the service cannot read them now. */
+	async #part(path) {
+		try {
+			this.#parts[path] = await this.service.json(path, { admin: true });
+			return this.#parts[path];
+		} catch (error) {
+			if (error.status !== 503 && error.status !== 404) throw error;
+			return { ...this.#parts[path], refused: error.message };
+		}
 	}
 
 	#show({ entries, missing }) {

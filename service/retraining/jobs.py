@@ -18,6 +18,7 @@ from contract.jobs import (
     Found,
     Job,
     Listed,
+    NoDatabase,
     NoJob,
     Position,
     Request,
@@ -26,6 +27,7 @@ from contract.jobs import (
     UnreadableJob,
     WrongState,
 )
+from contract.settings import example_of_jobs, worker_command
 from service.errors import CannotStart, Problem
 from service.problem_types.retraining import (
     ALREADY_DECIDED,
@@ -130,7 +132,7 @@ class Jobs:
             raise Problem(
                 RETRAINING_NOT_SET_UP,
                 "retraining is not set up: set DIGITSERVE_JOBS to a database, such as "
-                "sqlite:////var/lib/digitserve/jobs.sqlite, and start a worker with `make worker`",
+                f"{example_of_jobs()}, restart the service, and start a worker: {worker_command()}",
             )
         try:
             result = await self._calls.call(lambda: work(database))
@@ -142,7 +144,11 @@ class Jobs:
             raise _unavailable(f"{error}: run the worker of the service's version") from None
         except (DatabaseUnavailable, TimeoutError) as error:
             self._failed(str(error))
-            raise _unavailable("the database of jobs cannot be used at the moment") from None
+            if isinstance(error, NoDatabase):
+                reason = f"there is no database of jobs yet: start a worker, {worker_command()}"
+            else:
+                reason = "the database of jobs cannot be used at the moment"
+            raise _unavailable(reason) from None
         self._reached(True)
         return result
 

@@ -198,6 +198,19 @@ def test_both_programs_accept_a_database(url: str, monkeypatch: pytest.MonkeyPat
     assert service.get_secret_value() == url
 
 
+def test_both_programs_refuse_a_url_as_the_folder_of_corrections(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.environment["DIGITSERVE_FEEDBACK"] = "s3://bucket/feedback"
+    assert place.command("list") == 2
+    monkeypatch.setenv("DIGITSERVE_FEEDBACK", "s3://bucket/feedback")
+    with pytest.raises(CannotStart) as refused:
+        Settings.from_environment()
+    for error in (capsys.readouterr().err, str(refused.value)):
+        assert "DIGITSERVE_FEEDBACK" in error
+        assert "in a folder, not at a URL" in error
+
+
 def test_the_programs_of_a_job_do_not_get_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITSERVE_JOBS", "postgresql://ann:secret@host/d")
     monkeypatch.setenv("DIGITSERVE_RUNS", "runs")

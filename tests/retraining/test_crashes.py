@@ -118,6 +118,8 @@ def test_two_workers_run_two_jobs_one_after_the_other(place: Place) -> None:
     place.worker("second")
     for job in ("one", "two"):
         place.wait_for(job, "awaiting_approval")
+    assert epochs_of("one", place) == [1, 2, 3]  # by one of the two alone
+    assert place.store.versions() == [1, 2, 3]
     ended = (place.runs / "one/checkpoint.pt").stat().st_mtime
     begun = place.job("two").started
     assert begun is not None

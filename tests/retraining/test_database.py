@@ -3,6 +3,7 @@
 import pickle
 import sqlite3
 import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from contract.job_database import JobDatabase
 from contract.jobs import Request
 from tests.retraining.place import SMALL, Place
 from tests.retraining.postgres import PASSWORD, PROGRAMS, Postgres
+from tests.support.running import ROOT
 
 # A job that ends within a second: it is refused.
 REFUSED = ("--set", "network=my_module:build")
@@ -132,6 +134,23 @@ def test_a_command_does_not_wait_for_ever_for_a_locked_database(
         assert place.command("list") == 1
     assert "another program holds its lock" in capsys.readouterr().err
     assert place.command("list") == 0
+
+
+@pytest.mark.slow
+def test_a_job_is_followed_on_after_its_database_was_locked(place: Place) -> None:
+    words = [sys.executable, "-m", "retraining", "submit", "--id", "job", "--follow"]
+    with subprocess.Popen(
+        words, cwd=ROOT, env=place.environment, stdout=subprocess.PIPE, text=True
+    ) as following:
+        assert following.stdout is not None
+        assert "queued" in following.stdout.readline()
+        with closing(sqlite3.connect(place.database, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(subprocess.TimeoutExpired):
+                following.wait(5)  # longer than a statement waits for the lock
+            other.execute("ROLLBACK")
+        assert place.command("cancel", "job") == 0
+        assert "cancelled" in following.stdout.readline()
 
 
 def test_a_worker_whose_database_was_removed_ends_and_says_so(place: Place) -> None:

@@ -288,6 +288,20 @@ def test_a_running_run_of_a_terminal_is_followed(page: Page, runs: Path) -> None
         shutil.rmtree(folder)
 
 
+def test_jobs_are_shown_though_there_is_no_folder_of_runs(
+    tab: Page, models: Path, worker: ScriptedWorker, tmp_path: Path
+) -> None:
+    with (
+        serving(models, tmp_path / "none", worker) as service,
+        guarded(tab, f"{service.url}/#training") as (page, guard),
+    ):
+        guard.allow("status of 503")
+        page.get_by_label("Admin token").fill(TOKEN)
+        worker.ends.add(start(page))
+        expect(page.locator("#jobs").get_by_role("button").first).to_be_visible()
+        expect(page.locator("#jobs-state")).to_contain_text("Runs cannot be read")
+
+
 def test_nothing_is_shown_without_the_token(tab: Page, retraining: Service) -> None:
     with guarded(tab, f"{retraining.url}/#training") as (page, guard):
         page.reload()

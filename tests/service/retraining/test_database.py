@@ -45,6 +45,7 @@ def test_a_database_that_was_never_made_is_a_503_and_is_not_made(
         for refused in (client.get("/v1/retrain"), client.post("/v1/retrain", json={})):
             assert refusal(refused) == (503, "jobs-unavailable")
             assert refused.headers["retry-after"] == "5"
+            assert "start a worker, make worker" in refused.json()["detail"]
         assert predicts(service)
         status = client.get("/v1/status").json()["retraining"]
         assert (status["set_up"], status["reachable"]) == (True, False)

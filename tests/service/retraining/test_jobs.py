@@ -5,9 +5,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from contract.store import Store
+from contract.version import Version
 from tests.support.jobs import ScriptedWorker
 from tests.support.problems import refusal
-from tests.support.running import ADMIN, Service, wait_until
+from tests.support.running import ADMIN, TOKEN, Service, wait_until
 from tests.support.versions import gate
 
 
@@ -207,9 +209,22 @@ def test_nothing_is_shown_without_the_token(retraining: Service, path: str) -> N
         assert refusal(client.get(f"/v1/retrain{path}")) == (401, "no-admin-token")
 
 
-def test_without_a_database_the_routes_say_how_to_set_one_up(service: Service) -> None:
-    with service.client(headers=ADMIN) as client:
+@pytest.mark.parametrize(
+    ("compose", "advice"),
+    [("", "make worker"), ("true", "sqlite:////jobs/jobs.sqlite")],
+    ids=["make", "compose"],
+)
+def test_without_a_database_the_routes_say_how_to_set_one_up(
+    published: tuple[Store, Version], compose: str, advice: str
+) -> None:
+    models = published[0].folder.parent
+    with (
+        Service.started(models, admin_token=TOKEN, compose=compose) as service,
+        service.client(headers=ADMIN) as client,
+    ):
         status = client.get("/v1/status").json()["retraining"]
-        refused = client.post("/v1/retrain", json={})
+        for refused in (client.get("/v1/retrain"), client.post("/v1/retrain", json={})):
+            assert refusal(refused) == (404, "retraining-not-set-up")
+            assert "set DIGITSERVE_JOBS to a database" in refused.json()["detail"]
+            assert advice in refused.json()["detail"]
     assert status == {"set_up": False, "reachable": None, "runs": False}
-    assert refused.status_code in (403, 404)
