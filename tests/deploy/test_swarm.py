@@ -4,12 +4,17 @@
 """
 
 import re
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from contract.card import SCHEMA, NewerCard
+from contract.version import Version
 from service.settings import PREFIX, Settings
+from tests.scale.stack import CARD, of_next_release
 from tests.support.running import ROOT
 
 SWARM = ROOT / "deploy/swarm"
@@ -45,3 +50,15 @@ def test_every_container_is_limited_and_cannot_write_to_its_image(name: str) -> 
     assert service["cap_drop"] == ["ALL"]
     assert service["deploy"]["resources"]["limits"].keys() >= {"cpus", "memory"}
     assert service["deploy"]["endpoint_mode"] == "dnsrr"
+
+
+def test_the_next_release_of_the_test_reads_cards_that_this_one_does_not(
+    version: Version, tmp_path: Path
+) -> None:
+    """With it `make test-scale` tests a rollback of the image."""
+    path = tmp_path / "card.py"
+    path.write_text(of_next_release((ROOT / CARD).read_text()))
+    newer = version.card.model_copy(update={"schema_version": SCHEMA + 1}).to_json()
+    assert runpy.run_path(str(path))["ModelCard"].from_json(newer).schema_version == SCHEMA + 1
+    with pytest.raises(NewerCard):
+        version.card.from_json(newer)
