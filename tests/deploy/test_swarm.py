@@ -28,6 +28,21 @@ def test_every_mounted_file_exists_and_its_name_can_change() -> None:
         assert each["name"].endswith("${CONFIG:-1}")
 
 
+def test_prometheus_scrapes_each_balancer_and_all_else_as_in_compose() -> None:
+    """A balancer runs on each labelled node, and all of them have one name."""
+    here = yaml.safe_load((SWARM / "prometheus.yml").read_text())
+    compose = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    (balancer,) = (each for each in here["scrape_configs"] if each["job_name"] == "balancer")
+    (found,) = balancer["dns_sd_configs"]
+    assert (found["names"], found["port"]) == (["balancer"], 8405)
+    assert STACK["services"]["balancer"]["deploy"]["mode"] == "global"
+    for each in compose["scrape_configs"]:
+        if each["job_name"] == "balancer":
+            each.clear()
+            each.update(balancer)
+    assert here == compose
+
+
 def test_every_setting_and_secret_of_the_service_exists() -> None:
     service = STACK["services"]["service"]
     known = {PREFIX + name.upper() for name in Settings.model_fields}
