@@ -2,18 +2,21 @@
 
     get, get_if_changed    one object, whole; the second one with If-None-Match
     download               one object into a file, verified while it arrives
+    upload                 files, several at a time
     create                 only if no object has that key (If-None-Match: *)
     replace                only if the object is still the one that was read (If-Match)
     folders, keys          listings; all other reads do without the permission to list
 
 Every failure is a StoreError in a sentence that names the object, and never a credential. Keys are
-relative to the prefix. A request ends within the timeout, repetitions included; a download may
-take longer, as long as data arrive.
+relative to the prefix. A request ends within the timeout, repetitions included; downloads and
+uploads may take longer, as long as SLOWEST bytes a second are transferred on average.
 """
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -28,8 +31,10 @@ from contract.settings import malformed_credential
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-CHUNK = 2**20  # bytes
-ENDLESS = timedelta(days=1)  # for a whole file; a pause in it is limited
+SLOWEST = 100_000  # bytes a second
+PART = 5 * 2**20  # bytes of a request of an upload; S3 accepts no less
+PARALLEL = 8  # uploads
+ENDLESS = timedelta(days=1)  # for a download, which `download` limits
 # obstore writes REDACTED for a URL with a signature.
 _ATTEMPTS = re.compile(r".*Error performing \w+ (?:(https?://[^/\s]+)\S*|REDACTED) in .* - ")
 LONGEST_REASON = 300  # characters
@@ -56,8 +61,9 @@ class Bucket:
     def __init__(self, url: ObjectUrl, *, timeout: float, allow_http: bool) -> None:
         """Raises a StoreError if obstore is missing, or the environment's settings are wrong."""
         self._url, self._allow_http = url, allow_http
+        self._timeout = timeout
         # After a quarter nothing is repeated, and a request takes half: both fit into the timeout.
-        retries: RetryConfig = {
+        self._retries: RetryConfig = {
             "max_retries": 3,
             "retry_timeout": timedelta(seconds=timeout / 4),
             "backoff": {
@@ -67,11 +73,13 @@ class Bucket:
             },
         }
         longest = timedelta(seconds=timeout / 2)
-        small: ClientConfig = {"connect_timeout": longest, "timeout": longest}
-        large: ClientConfig = {
-            "connect_timeout": longest, "read_timeout": longest, "timeout": ENDLESS,
-        }  # fmt: skip
-        self._small, self._large = (self._opened(each, retries) for each in (small, large))
+        self._small = self._opened({"connect_timeout": longest, "timeout": longest})
+        self._large = self._opened(
+            {"connect_timeout": longest, "read_timeout": longest, "timeout": ENDLESS}
+        )
+        # Not a read_timeout: no response arrives before the request is complete.
+        slow = longest + timedelta(seconds=PARALLEL * PART / SLOWEST)
+        self._uploads = self._opened({"connect_timeout": longest, "timeout": slow})
         self._left_out: set[str] = set()  # folders that a warning has named
 
     def get(self, key: str, most: int) -> Found:
@@ -85,18 +93,29 @@ class Bucket:
         return self._get(key, most, known.etag if known else None)
 
     def download(self, key: str, path: Path, facts: FileFacts) -> None:
-        """Write an object to a new file; BrokenVersion unless it is the one with those facts."""
+        """Write an object to a new file; BrokenVersion unless it is the one with those facts.
+
+        Unreachable if it arrives too slowly: whoever waits for the version would wait for ever.
+        """
         import obstore
 
         digest, size = sha256(), 0
+        began = time.monotonic()
         with self._errors(key), path.open("xb") as file:
-            for chunk in obstore.get(self._large, key).stream(min_chunk_size=CHUNK):
+            # Chunks as they arrive: a larger minimum would hide for how long none is complete.
+            for chunk in obstore.get(self._large, key).stream(min_chunk_size=1):
                 content = memoryview(chunk)
                 digest.update(content)
                 size += len(content)
                 if size > facts.size:
                     break
                 file.write(content)
+                seconds = time.monotonic() - began
+                if size < SLOWEST * (seconds - self._timeout):
+                    raise Unreachable(
+                        f"{self._named(key)} arrives too slowly: {size} of {facts.size} bytes "
+                        f"within {seconds:.0f} s"
+                    )
         if (digest.hexdigest(), size) != (facts.sha256, facts.size):
             raise BrokenVersion(
                 f"{self._named(key)} is not the file that its card describes: publish the run "
@@ -132,11 +151,20 @@ class Bucket:
             return False
         return True
 
-    def upload(self, key: str, path: Path) -> None:
+    def upload(self, files: Mapping[str, Path]) -> None:
+        """Files by key. Each request may take as long as all in flight need at SLOWEST."""
         import obstore
 
-        with self._errors(key):
-            obstore.put(self._large, key, path)
+        size = sum(path.stat().st_size for path in files.values())
+        store = self._uploads if size > SLOWEST * self._timeout / 2 else self._small
+
+        def put(key: str, path: Path) -> None:
+            with self._errors(key):
+                obstore.put(store, key, path, chunk_size=PART, max_concurrency=1)
+
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            for _ in pool.map(put, files, files.values()):
+                pass
 
     def delete(self, keys: Iterable[str]) -> None:
         """Objects that are missing already are no error."""
@@ -188,7 +216,7 @@ class Bucket:
 
     # ---- steps --------------------------------------------------------------------------------
 
-    def _opened(self, client: "ClientConfig", retries: "RetryConfig") -> "ObjectStore":
+    def _opened(self, client: "ClientConfig") -> "ObjectStore":
         try:
             from obstore.exceptions import BaseError
             from obstore.store import from_url
@@ -204,7 +232,7 @@ class Bucket:
             )
         client["allow_http"] = self._allow_http
         try:
-            return from_url(str(self._url), client_options=client, retry_config=retries)
+            return from_url(str(self._url), client_options=client, retry_config=self._retries)
         except BaseError as error:
             raise StoreError(
                 f"the model store {self._url} cannot be used: {_reason(error)}; see the "

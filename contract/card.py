@@ -50,6 +50,9 @@ _ADDED: Final[dict[int, dict[str, Any]]] = {
 }
 
 MOST_NAMED = 50  # wrong fields in an error
+# Of millions of wrong values, the list of errors would fill the memory.
+MOST_FIELDS = 200  # of an object
+MOST_VALUES = 10**6  # a class takes six
 MOST_BINS = 101  # of a histogram: each has a series in the metrics
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -75,7 +78,8 @@ class _Facts(BaseModel):
 class TensorFacts(_Facts):
     name: str
     dtype: Literal["uint8", "float32"]
-    shape: tuple[int | str, ...]  # a name stands for a dynamic axis: ("n", 28, 28)
+    # A name stands for a dynamic axis: ("n", 28, 28).
+    shape: Annotated[tuple[int | str, ...], FailFast()]
 
 
 LONGEST_SIDE = 4096  # pixels
@@ -140,8 +144,9 @@ class Imported(_Facts):
     file: str  # its name, without the folder
     sha256: Sha256
     format: Literal["onnx", "torch"]
-    proven: tuple[str, ...]  # what was checked before it was published, a sentence each
-    unknown: tuple[str, ...]  # what could not be, a sentence each
+    # What was checked before it was published, and what could not be, a sentence each.
+    proven: Annotated[tuple[str, ...], FailFast()]
+    unknown: Annotated[tuple[str, ...], FailFast()]
 
 
 class DataFacts(_Facts):
@@ -241,7 +246,7 @@ class Gate(_Facts):
     unreviewed_lost: Count = 0
     unreviewed_trained: Count = 0  # such corrections that the candidate was trained on
     excluded: Count = 0  # test images that either was trained on: they are not among `images`
-    checks: Annotated[tuple[Check, ...], Field(min_length=1)]
+    checks: Annotated[tuple[Check, ...], Field(min_length=1), FailFast()]
 
     @property
     def unreviewed_improved(self) -> bool:
@@ -255,8 +260,8 @@ class Histogram(_Facts):
     The first bin holds all up to the first edge, the last all above the last edge.
     """
 
-    edges: Annotated[tuple[float, ...], Field(max_length=MOST_BINS - 1)]  # ascending
-    shares: tuple[Fraction, ...]  # one more than edges
+    edges: Annotated[tuple[float, ...], Field(max_length=MOST_BINS - 1), FailFast()]  # ascending
+    shares: Annotated[tuple[Fraction, ...], FailFast()]  # one more than edges
 
     @model_validator(mode="after")
     def _has_a_share_for_each_bin(self) -> Self:
@@ -276,7 +281,7 @@ class ModelCard(_Facts):
     created: Annotated[datetime, Field(strict=False)]
     labels: Annotated[tuple[Label, ...], Field(min_length=2), FailFast()]
     input: TensorFacts
-    outputs: tuple[TensorFacts, ...]
+    outputs: Annotated[tuple[TensorFacts, ...], FailFast()]
     preparation: Preparation
     network: str
     parameters: Count
@@ -366,10 +371,15 @@ def _upgraded(text: str | bytes) -> str | bytes:
     A card of an unsupported schema version is rejected in one sentence, because the validation
     would complain about its fields one by one. All other mistakes are left to the validation.
     """
+    values = text.count(",") if isinstance(text, str) else text.count(b",")
+    if values > MOST_VALUES:
+        raise BadCard(f"it has more than {MOST_VALUES:,} values")
     try:
-        card = json.loads(text)
+        card = json.loads(text, object_pairs_hook=_object)
         found = card["schema_version"]
-    except (ValueError, KeyError, TypeError):
+    except BadCard:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError):
         return text
     if type(found) is int and found > SCHEMA:
         raise NewerCard(
@@ -386,6 +396,12 @@ def _upgraded(text: str | bytes) -> str | bytes:
     for schema in range(SCHEMA - 1, found - 1, -1):
         card = _ADDED[schema] | card
     return json.dumps(card)
+
+
+def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(fields) > MOST_FIELDS:
+        raise BadCard(f"an object has {len(fields)} fields, more than {MOST_FIELDS}")
+    return dict(fields)
 
 
 def tensors(

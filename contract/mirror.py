@@ -186,8 +186,7 @@ class MirroredStore(Store):
             number += 1
         folder = self.folder / str(number)
         with locked(self.folder / COPYING, PATIENCE):
-            remove(self.folder, [number] if folder.exists() else [])
-            draft.rename(folder)
+            self._replace(folder, draft)
         return Version(number, folder, card)
 
     def activate(
@@ -279,9 +278,13 @@ class MirroredStore(Store):
             card = self._versions.parsed(number, content)
             for name, facts in card.files.items():
                 self._versions.download(number, name, facts, draft)
-            damaged = self.folder / str(number)
-            remove(self.folder, [number] if damaged.exists() else [])
-            draft.rename(damaged)
+            self._replace(self.folder / str(number), draft)
+
+    def _replace(self, copy: Path, draft: Path) -> None:
+        """Make a draft the copy of its version, in place of a damaged one; with COPYING held."""
+        with locked(self.folder / LOCK):  # of two programs that remove a folder, one fails
+            remove(self.folder, [int(copy.name)] if copy.exists() else [])
+            draft.rename(copy)
 
     def _check_trust(self, number: int, card: bytes, draft: Path) -> None:
         """Before the card is parsed, or anything large copied."""

@@ -7,7 +7,6 @@ digits/3/.reserved     taken by the program that publishes version 3
 
 import re
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +19,6 @@ from contract.files import write_through
 from contract.version import CARD, LARGEST_CARD, SIGNATURE
 
 RESERVED = ".reserved"
-PARALLEL = 8  # requests
 
 
 class RemoteVersions:
@@ -94,7 +92,8 @@ class RemoteVersions:
         reservation = datetime.now(UTC).isoformat().encode()
         if not self._bucket.create(self._key(number, RESERVED), reservation):
             return False
-        self._upload(draft, number)
+        paths = [path for path in sorted(draft.iterdir()) if path.name != CARD]
+        self._bucket.upload({self._key(number, path.name): path for path in paths})
         key = self._key(number, CARD)
         # A request that was repeated may have failed on its own success.
         created = self._bucket.create(key, content)
@@ -123,13 +122,6 @@ class RemoteVersions:
 
     def _key(self, number: int, name: str) -> str:
         return f"{self._name}/{number}/{name}"
-
-    def _upload(self, draft: Path, number: int) -> None:
-        paths = [path for path in sorted(draft.iterdir()) if path.name != CARD]
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            keys = (self._key(number, path.name) for path in paths)
-            for _ in pool.map(self._bucket.upload, keys, paths):
-                pass
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The model store on real object stores: conditional writes decide, and reads are verified."""
 
+import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -30,6 +31,15 @@ def test_versions_are_published_switched_and_pruned(
     assert there.versions() == [1, 2, 5]
     with pytest.raises(NoVersion, match="published versions: 1, 2, 5"):
         there.open(3)
+
+
+def test_a_file_of_several_parts_is_published_and_copied(
+    emulator: Emulator, machine: Machine, version: Version
+) -> None:
+    """Providers take an object of more than 5 MiB in parts, each of them a request."""
+    content = random.Random(1).randbytes(12_000_000)
+    publish(machine("one"), version, lambda draft: (draft / "large.bin").write_bytes(content))
+    assert machine("other").open(1).read("large.bin") == content
 
 
 def test_concurrent_publishers_get_different_numbers(

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -237,6 +238,48 @@ def test_a_copy_of_another_version_of_that_number_is_made_again(
     assert machine("service").open(1).read("model.onnx") == b"new weights"
     server.fault = lambda _: 503
     assert machine("service", timeout=0.1).open(1).read("model.onnx") == b"new weights"
+
+
+def test_a_copy_that_arrives_too_slowly_is_given_up(
+    server: ObjectServer, machine: Callable[..., Store], card: ModelCard
+) -> None:
+    publish(machine(), card, bytes(300_000))
+    server.fault = lambda request: setattr(
+        server, "speed", 20_000.0 if request.key.endswith("model.onnx") else None
+    )
+    with pytest.raises(Unreachable, match=r"model\.onnx arrives too slowly: \d+ of 300000 bytes"):
+        machine("other", timeout=0.5).open(1)
+    server.fault = lambda _: setattr(server, "speed", 300_000.0)
+    assert machine("other", timeout=0.5).open(1).number == 1, "this takes longer than the timeout"
+
+
+def test_an_upload_may_take_longer_than_the_timeout(
+    server: ObjectServer, machine: Callable[..., Store], card: ModelCard
+) -> None:
+    server.speed = 200_000.0
+    assert publish(machine(timeout=0.5), card, bytes(200_000)) == 1
+    server.speed = None
+    assert machine("other").open(1).read("model.onnx") == bytes(200_000)
+
+
+def test_workers_that_share_a_cache_copy_and_clear_at_the_same_time(
+    machine: Callable[..., Store], card: ModelCard
+) -> None:
+    for _ in range(4):
+        publish(machine(), card)
+
+    def copies(number: int) -> None:
+        service = machine("shared")
+        assert isinstance(service, MirroredStore)
+        for _ in range(20):
+            with suppress(NoVersion, BrokenVersion):  # removed by another worker
+                folder = service.open(number).folder
+                (folder / "model.onnx").write_bytes(b"rot")
+                os.utime(folder, (1.0, 1.0))
+            service.keep_copies(1, None)
+
+    with ThreadPoolExecutor(3) as pool:
+        [*pool.map(copies, (2, 3, 4))]
 
 
 def test_programs_that_share_a_cache_make_one_copy(

@@ -30,6 +30,9 @@ TOO_LARGE = 300_000  # bytes, more than one buffer of the balancer holds
 CONNECTIONS = 64  # of the clients, at most
 LOCAL = "127.0.0.0/8"
 FAILING = ("127.0.2.1", "127.0.2.2")
+BODIES = pytest.mark.parametrize(
+    ("more", "rate"), [(SMALL, 200), (LARGE, 40)], ids=["small", "200 kB"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,7 @@ def lost(outcomes: Outcomes) -> tuple[int, int, int]:
     return outcomes.unanswered, outcomes.refused, outcomes.wrong
 
 
-@pytest.mark.parametrize(("more", "rate"), [(SMALL, 200), (LARGE, 40)], ids=["small", "200 kB"])
+@BODIES
 def test_a_killed_replica_loses_no_prediction(store: Store, more: int, rate: float) -> None:
     with Replicas.started(store, 2) as replicas, replicas.behind() as balancer:
         first = next(iter(replicas.running.values()))
@@ -104,19 +107,26 @@ def test_a_killed_replica_loses_no_prediction(store: Store, more: int, rate: flo
     assert lost(outcomes) == (0, 0, 0)
 
 
-def test_a_stopped_replica_loses_no_prediction(store: Store) -> None:
+@BODIES
+def test_a_stopped_replica_loses_no_prediction(store: Store, more: int, rate: float) -> None:
     """It reports that it is not ready while it still answers, for DRAIN_SECONDS."""
     with Replicas.started(store, 2, drain_seconds=3) as replicas, replicas.behind() as balancer:
         first = next(iter(replicas.running.values()))
         outcomes = predict_during(
-            lambda: first.send(signal.SIGTERM), balancer.address, store, rate=200, seconds=5.5
+            lambda: first.send(signal.SIGTERM),
+            balancer.address,
+            store,
+            rate=rate,
+            seconds=5.5,
+            more=more,
         )
         assert first.exit_code() == 0
         assert balancer.servers_up() == 1
     assert lost(outcomes) == (0, 0, 0)
 
 
-def test_a_silent_replica_loses_no_prediction(store: Store) -> None:
+@BODIES
+def test_a_silent_replica_loses_no_prediction(store: Store, more: int, rate: float) -> None:
     """As one whose machine has lost its network: its requests are repeated after a timeout."""
     with (
         Replicas.started(store, 2) as replicas,
@@ -124,19 +134,27 @@ def test_a_silent_replica_loses_no_prediction(store: Store) -> None:
     ):
         first = next(iter(replicas.running.values()))
         outcomes = predict_during(
-            lambda: first.send(signal.SIGSTOP), balancer.address, store, rate=200, seconds=4
+            lambda: first.send(signal.SIGSTOP),
+            balancer.address,
+            store,
+            rate=rate,
+            seconds=4,
+            more=more,
         )
         assert balancer.servers_up() == 1
     assert lost(outcomes) == (0, 0, 0)
 
 
-def test_a_reload_loses_no_prediction(replicas: Replicas, store: Store) -> None:
+@BODIES
+def test_a_reload_loses_no_prediction(
+    replicas: Replicas, store: Store, more: int, rate: float
+) -> None:
     with replicas.behind() as balancer:
 
         def reload() -> None:
             balancer.process.send_signal(signal.SIGUSR2)
 
-        outcomes = predict_during(reload, balancer.address, store, rate=200, seconds=3)
+        outcomes = predict_during(reload, balancer.address, store, rate=rate, seconds=3, more=more)
         assert "Reloading HAProxy" in balancer.log
     assert lost(outcomes) == (0, 0, 0)
 

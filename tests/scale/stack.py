@@ -2,22 +2,22 @@
 
 import json
 import os
+import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.docker.engine import docker, wait_until
+from contract.card import SCHEMA
+from tests.docker.engine import ROOT, docker, wait_until
 from tests.scale.engines import Engine, Swarm
 from tests.support.running import TOKEN
 
 NAME = "digitserve"
 SERVICE = f"{NAME}_service"
 FILES = ("deploy/swarm/stack.yml", "deploy/swarm/folder.yml")
-# Of the next release: cards have a newer schema. Its modules are compiled for a read-only root.
-NEXT = r"""
-sed -i 's/^SCHEMA: Final = 5/SCHEMA: Final = 6/; s/Literal\[2, 3, 4, 5\]/Literal[2, 3, 4, 5, 6]/;
-        s/^_ADDED = {/_ADDED = {5: {},/' /app/contract/card.py
-python -m compileall -q -f --invalidation-mode unchecked-hash /app/contract
-"""
+CARD = "contract/card.py"
+# Modules are compiled for a read-only root.
+COMPILE = "python -m compileall -q -f --invalidation-mode unchecked-hash /app/contract"
 
 
 class Stack:
@@ -87,14 +87,31 @@ class Stack:
 
 def build_next(image: str, tag: str) -> None:
     """An image of the next release, made from that of this one."""
-    container = docker("create", "--user=0", "--entrypoint=sh", image, "-c", NEXT)
+    container = docker("create", "--user=0", "--entrypoint=sh", image, "-c", COMPILE)
     try:
+        with TemporaryDirectory() as folder:
+            changed = Path(folder) / "card.py"
+            changed.write_text(of_next_release((ROOT / CARD).read_text()))
+            changed.chmod(0o644)
+            docker("cp", str(changed), f"{container}:/app/{CARD}")
         docker("start", "--attach", container)
         entry = 'ENTRYPOINT ["python", "-m", "service"]'
         changes = ["--change=USER 10001:10001", f"--change={entry}", "--change=CMD []"]
         docker("commit", *changes, container, tag)
     finally:
         docker("rm", "--force", container)
+
+
+def of_next_release(source: str) -> str:
+    """The module of the card, with a newer schema."""
+    for pattern, replacement in (
+        (rf"^SCHEMA: Final = {SCHEMA}\b", f"SCHEMA: Final = {SCHEMA + 1}"),
+        (r"^(    schema_version: Literal\[[\d, ]+)\]", rf"\1, {SCHEMA + 1}]"),
+        (r"^(_ADDED: .* = {)$", rf"\1\n    {SCHEMA}: {{}},"),
+    ):
+        source, found = re.subn(pattern, replacement, source, flags=re.MULTILINE)
+        assert found == 1, pattern
+    return source
 
 
 def activate_with(image: str, models: Path, number: int) -> None:

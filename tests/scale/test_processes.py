@@ -20,6 +20,8 @@ from tests.scale.processes import Fleet, wait_until_balanced, wait_until_served
 from tests.support.versions import give_a_newer_schema, publish
 
 REPEATED, LONGER = 200_000, 300_000  # bytes of a body; the balancer's buffer lies between
+SLOW_TURN = 0.5  # seconds, for most of which a slow replica does not run
+SLOWEST = 5.0  # seconds; an answer takes less than one, but machines may be busy
 SETTINGS = {"watch_seconds": 0.5, "drain_seconds": 3, "threads": 1}
 
 
@@ -95,6 +97,20 @@ def test_a_pulled_cable_loses_no_request(fleet: Fleet, client: Client, figures: 
         fleet.hosts[1].plug(connected=True)
     figures.add("processes", "the cable of a replica's host pulled", load)
     assert not load.lost, load.summary
+
+
+def test_a_slow_replica_loses_no_request(fleet: Fleet, client: Client, figures: Figures) -> None:
+    """As on a machine whose cores are busy: it runs for a tenth of the time."""
+    replica = fleet.replicas[fleet.hosts[2]]
+    with client.load() as load:
+        for turn in range(int(load.seconds / 2 / SLOW_TURN)):
+            load.until(load.seconds / 4 + turn * SLOW_TURN)
+            replica.send(signal.SIGSTOP)
+            load.until(load.seconds / 4 + (turn + 0.9) * SLOW_TURN)
+            replica.send(signal.SIGCONT)
+    figures.add("processes", "a replica slow (it runs for a tenth of the time)", load)
+    assert not load.lost, load.summary
+    assert load.slowest < SLOWEST, load.summary
 
 
 def test_a_replica_that_hangs_loses_no_request(

@@ -1,11 +1,13 @@
 """A server with the part of S3's API that the model store uses, in this process.
 
-It can be made to fail: `fault` is called with each request and returns the HTTP status of an error.
+It can be made to fail: `fault` is called with each request and returns the HTTP status of an error;
+`speed` limits how fast the bodies of requests and responses are transferred.
 Credentials with another access key than KEY are refused.
 """
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
@@ -41,6 +43,7 @@ class ObjectServer(ThreadingHTTPServer):
         self.written: dict[str, float] = {}  # seconds since 1970, for listings
         self.received: list[Received] = []
         self.fault: Callable[[Received], int | None] = lambda _: None
+        self.speed: float | None = None  # bytes a second of each body
         self.lock = threading.Lock()
 
     @property
@@ -92,7 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = parse_qs(url.query, keep_blank_values=True)
         bucket, _, key = unquote(url.path).strip("/").partition("/")
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        size = int(self.headers.get("content-length", 0))
+        body = b"".join(map(self.rfile.read, self._pieces(size)))
         listing = "list-type" in query
         if listing:
             key = query.get("prefix", [""])[0]
@@ -180,7 +184,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD" and status not in (204, 304):
-            self.wfile.write(body)
+            for size in self._pieces(len(body)):
+                self.wfile.write(body[:size])
+                body = body[size:]
+
+    def _pieces(self, size: int) -> Iterator[int]:
+        """The sizes in which a body is transferred, in time for `speed`."""
+        while self.server.speed is not None and size > 0:
+            piece = min(size, max(1, int(self.server.speed / 20)))
+            time.sleep(piece / self.server.speed)
+            yield piece
+            size -= piece
+        yield size
 
 
 def _etag(content: bytes) -> str:
