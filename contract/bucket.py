@@ -95,7 +95,7 @@ class Bucket:
     def download(self, key: str, path: Path, facts: FileFacts) -> None:
         """Write an object to a new file; BrokenVersion unless it is the one with those facts.
 
-        Unreachable if it arrives too slowly: whoever waits for the version would wait for ever.
+        Unreachable if it arrives too slowly, so that nothing waits for it without end.
         """
         import obstore
 
