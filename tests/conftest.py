@@ -1,6 +1,7 @@
 """The committed model version, and a service that serves it, shared by all tests."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,12 @@ from contract.store import Store
 from contract.version import Version
 from tests.fixtures import MODELS, Judged
 from tests.support.running import Service
+
+
+def pytest_configure() -> None:
+    """Ctrl-C reaches the programs that tests start, also if the shell started pytest with `&`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
