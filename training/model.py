@@ -92,7 +92,7 @@ class Kind:
     layers: Callable[..., nn.Module]
     dropout1: float
     dropout2: float
-    learning_rate: float  # peak value for Adam; SGD uses ten times that
+    learning_rate: float  # peak value for Adam; SGD and Muon use ten times that
     digits_only: bool = False  # whether its layers are those for gray images of 28x28
     widens: bool = False  # whether --width has an effect
     hidden_size: int = 0  # of the hidden fully connected layer; 0: it has none
@@ -100,7 +100,7 @@ class Kind:
     threads: int = 64  # CPU threads; more of them would slow the training down
 
     def suggested(self, optimiser: str) -> dict[str, float]:
-        rate = self.learning_rate * (10 if optimiser == "sgd" else 1)
+        rate = self.learning_rate * (10 if optimiser in ("sgd", "muon") else 1)
         return {
             "dropout1": self.dropout1,
             "dropout2": self.dropout2,

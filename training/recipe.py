@@ -20,7 +20,7 @@ from training.hands import UnknownHand, hands_in
 from training.model import NETWORKS, Kind, kind_of
 from training.networks.own import BadNetwork
 
-OPTIMISERS = ("adam", "adamw", "sgd")
+OPTIMISERS = ("adam", "adamw", "sgd", "muon")
 SCHEDULES = ("one-cycle", "cosine", "step", "plateau", "none")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 SEEDS = 2**62
@@ -74,7 +74,7 @@ class Recipe:
     batch_size: int = number(128, "images per step, on all devices together", 2, 65_536)
     optimiser: str = choice("adam", "optimiser", of=OPTIMISERS)
     learning_rate: float = number(None, "peak value, default: the network's", 1e-6, 10)
-    momentum: float = number(0.9, "Nesterov momentum, for sgd", 0, 0.999)
+    momentum: float = number(0.9, "Nesterov momentum, for sgd and muon", 0, 0.999)
     weight_decay: float = number(0.0, "weight decay", 0, 1)
     label_smoothing: float = number(0.05, "share of each label spread over all classes", 0, 0.5)
     schedule: str = choice("one-cycle", "learning rate schedule", of=SCHEDULES)
@@ -269,7 +269,7 @@ def _check_names(given: Iterable[str]) -> None:
 
 # Options that depend on another one, with its values; an empty tuple stands for any but 0.
 USED_WITH: dict[str, dict[str, tuple[str, ...]]] = {
-    "momentum": {"optimiser": ("sgd",)},
+    "momentum": {"optimiser": ("sgd", "muon")},
     "decay_every": {"schedule": ("step",)},
     "decay_factor": {"schedule": ("step", "plateau")},
     "decay_patience": {"schedule": ("plateau",)},

@@ -203,10 +203,18 @@ def test_plateau_lowers_the_rate_after_an_epoch_without_improvement(
         {"rotation": 10.0, "elastic": 0.5, "spoiled": 0.25},
         {"non_digits": 0.25, "shift": 1.0},
         slow({"optimiser": "sgd", "schedule": "plateau", "ema": 0.9, "patience": 2}),
+        slow({"optimiser": "muon"}),
         slow({"optimiser": "adamw", "schedule": "step", "decay_every": 1, "weight_decay": 0.1}),
         slow({"schedule": "cosine", "dropout1": 0.3, "validation": 0.0}),
     ],
-    ids=["augmented", "non-digits", "sgd plateau average", "adamw step", "dropout, no validation"],
+    ids=[
+        "augmented",
+        "non-digits",
+        "sgd plateau average",
+        "muon",
+        "adamw step",
+        "dropout, no validation",
+    ],
 )
 def test_a_resumed_training_reaches_the_weights_of_an_uninterrupted_one(
     steps: int,
@@ -262,6 +270,21 @@ def test_sgd_uses_the_momentum_of_the_recipe(new_training: Callable[..., Trainin
     training.run(Keeper())
     (group,) = training.state()["optimiser"]["param_groups"]
     assert (group["momentum"], group["nesterov"]) == (0.5, True)
+
+
+@pytest.mark.parametrize("network", ["compact", "mlp"])
+def test_muon_trains_filters_of_norm_1_and_the_other_weights_as_sgd(
+    network: str, new_training: Callable[..., Training], whole: Callable[[Recipe], Training]
+) -> None:
+    options: dict[str, Any] = {"network": network, "epochs": 1}
+    training = new_training(recipe_with(optimiser="muon", **options))
+    training.run(Keeper())
+    sgd = whole(recipe_with(optimiser="sgd", **options))
+    filters = [each for each in training.state()["network"].values() if each.ndim == 4]
+    assert len(filters) == (3 if network == "compact" else 0)
+    for each in filters:  # (filters, channels, h, w)
+        assert each.square().sum() / len(each) == pytest.approx(1, rel=0.05)
+    assert same(training.best["weights"], sgd.best["weights"]) == (not filters)
 
 
 @pytest.mark.slow
