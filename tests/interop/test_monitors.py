@@ -47,4 +47,4 @@ def _spider(url: str) -> None:
         env={"LC_ALL": "C"},
     )
     assert done.returncode == 0, done.stderr
-    assert "405" not in done.stderr  # after which wget would retry with GET
+    assert " 405 " not in done.stderr  # after which wget would retry with GET
