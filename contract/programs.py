@@ -96,6 +96,16 @@ def run(
                 tail.copy()
 
 
+def leave_one_core(pid: int = 0) -> None:
+    """Keep a process, and those that it will start, off one of its cores, if it has several.
+
+    For a service on the same machine: the lowest priority alone does not protect its latency.
+    """
+    if hasattr(os, "sched_setaffinity"):  # not on macOS
+        _, *others = sorted(os.sched_getaffinity(pid))
+        os.sched_setaffinity(pid, others or os.sched_getaffinity(pid))
+
+
 def last_line(folder: Path, beginning: str) -> str | None:
     """The last line of the log that begins like this, without the beginning."""
     try:

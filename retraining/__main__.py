@@ -167,7 +167,7 @@ def _request(options: Namespace) -> Request:
 
 def _settings(options: Namespace) -> Settings:
     given = from_environment()
-    for name in ("name", "runs", "keep_runs", "min_free"):
+    for name in ("name", "runs", "keep_runs", "min_free", "all_cores"):
         if (value := getattr(options, name, None)) is not None:
             given[name] = value
     return Settings(**given)  # type: ignore[arg-type]
@@ -193,6 +193,9 @@ def _parser() -> ArgumentParser:
     )
     worker.add_argument(
         "--min-free", type=float, metavar="GB", help="free disk that a training needs; default: 1"
+    )
+    worker.add_argument(
+        "--all-cores", action="store_true", help="do not leave one to a service on this machine"
     )
     submit = commands.add_parser("submit", help="enqueue a job")
     _add_request(submit)

@@ -29,6 +29,7 @@ class Settings:
     corrections: Path | None = None  # folder of the accepted corrections of users
     keep_runs: int = 20  # newest runs of jobs that are not pruned
     min_free: float = 1.0  # GB that must be free on the disk of `runs` before a training
+    all_cores: bool = False  # else jobs leave one to the service
     max_waiting: int = 10  # jobs in the queue
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # of the programs
 

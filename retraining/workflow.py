@@ -42,7 +42,7 @@ from contract.jobs import (
     Request,
     decision_of,
 )
-from contract.programs import Interrupted, StillRunning
+from contract.programs import Interrupted, StillRunning, leave_one_core
 from retraining import steps
 from retraining.settings import Settings
 from retraining.steps import Failed
@@ -83,6 +83,8 @@ class Worker:
         """Exit code 0 after SIGTERM or Ctrl-C, 1 if the database failed. Raises NameTaken."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
+        if not self._settings.all_cores:
+            leave_one_core()
         create(self._settings.jobs)
         with self._name_held():
             return self._run()

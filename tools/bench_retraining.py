@@ -1,11 +1,12 @@
 """The latency of predictions beside a training, or its watchers: make bench-retraining
 
 Starts a service on the current version and sends 400 requests a second in an open loop, alternately
-alone and beside a training: with the priority of other programs, with that of a retraining worker
-(nice 19), and with nice 19 and one core at most, as compose limits it (a cgroup, which needs root).
-A training that is not measured is stopped. With --watchers 16, it is beside as many clients that
-watch /v1/live, and beside as many that watch the events of a job that waits. Prints p99 of each,
-and the median over the rounds of its ratio to that alone in the same round.
+alone and beside a training: with the priority of other programs; with the lowest (nice 19); with
+the lowest and off one core, as a retraining worker runs it; with the lowest and the time of one
+core at most, as compose limits it (a cgroup, which needs root). A training that is not measured is
+stopped. With --watchers 16, it is beside as many clients that watch /v1/live, and beside as many
+that watch the events of a job that waits. Prints p99 of each, and the median over the rounds of its
+ratio to that alone in the same round.
 """
 
 import os
@@ -20,11 +21,12 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 from urllib.parse import urlsplit
 
 from contract.command_line import program
 from contract.job_connection import create
-from contract.programs import NICE
+from contract.programs import NICE, leave_one_core
 from loadtest.client.openloop.generator import generate
 from loadtest.client.openloop.processes import poisson
 from loadtest.client.openloop.result import Outcomes
@@ -35,19 +37,30 @@ from tools.watchers import watched
 
 CGROUPS = Path("/sys/fs/cgroup")
 PERIOD = "100000"  # microseconds
-ALONE, PLAIN, NICED, LIMITED = "alone", "beside a training", "at nice 19", "at nice 19, one core"
+ALONE, PLAIN, NICED = "alone", "beside a training", "at nice 19"
+SPARING, LIMITED = "at nice 19, a core left", "at nice 19, limited"
 Condition = Callable[[], AbstractContextManager[None]]
 
 
 class Training:
     """A training that runs only between `go_on` and `pause`."""
 
-    def __init__(self, folder: Path, data: str, prefix: Sequence[str], group: Path | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: str,
+        prefix: Sequence[str] = (),
+        group: Path | None = None,
+        *,
+        sparing: bool = False,
+    ) -> None:
         self._process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "training", f"--data={data}", "--preset=better",
              "--epochs=1000", f"--runs={folder}"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
+        if sparing:
+            leave_one_core(self._process.pid)
         if group:
             (group / "cgroup.procs").write_text(str(self._process.pid))
         while not list(folder.glob("*/progress.jsonl")):  # it reads the data set at first
@@ -109,14 +122,14 @@ def main() -> None:
     )
     for name, times in p99.items():
         ratios = [each / alone for each, alone in zip(times, p99[ALONE], strict=True)]
-        print(f"{name:22} p99 {median(times) * 1e3:6.1f} ms, {median(ratios):.2f} times that alone "
+        print(f"{name:23} p99 {median(times) * 1e3:6.1f} ms, {median(ratios):.2f} times that alone "
               f"({min(ratios):.2f} to {max(ratios):.2f})")  # fmt: skip
 
 
 def _print(turn: int, name: str, found: Outcomes) -> None:
     p50, p99 = (quantile(found.latencies, q) * 1e3 for q in (0.5, 0.99))
     print(
-        f"round {turn}  {name:22} p50 {p50:5.1f} ms  p99 {p99:6.1f} ms, {found.errors:.2%} errors",
+        f"round {turn}  {name:23} p50 {p50:5.1f} ms  p99 {p99:6.1f} ms, {found.errors:.2%} errors",
         flush=True,
     )
 
@@ -167,17 +180,18 @@ def _address(service: Service) -> Address:
 def _trainings(folder: Path, data: str) -> Iterator[dict[str, Training]]:
     """A training of each kind, paused."""
     with ExitStack() as stack:
-        kinds: dict[str, tuple[Sequence[str], Path | None]] = {
-            PLAIN: ((), None),
-            NICED: (NICE, None),
+        kinds: dict[str, dict[str, Any]] = {
+            PLAIN: {},
+            NICED: {"prefix": NICE},
+            SPARING: {"prefix": NICE, "sparing": True},
         }
         group = stack.enter_context(_one_core())
         if group:
-            kinds[LIMITED] = (NICE, group)
+            kinds[LIMITED] = {"prefix": NICE, "group": group}
         trainings = {}
-        for number, (name, (prefix, limit)) in enumerate(kinds.items()):
+        for number, (name, options) in enumerate(kinds.items()):
             print(f"Starting a training {name}", flush=True)
-            training = Training(folder / str(number), data, prefix, limit)
+            training = Training(folder / str(number), data, **options)
             stack.callback(training.close)
             trainings[name] = training
         yield trainings

@@ -1,6 +1,7 @@
-"""`python -m retraining` submits, lists and cancels jobs without a worker."""
+"""`python -m retraining` submits, lists and cancels jobs without a worker, and starts one."""
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from typing import Any
@@ -257,3 +258,10 @@ def test_a_wrong_argument_is_a_usage_error(
     with pytest.raises(SystemExit):
         place.command(*words)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="macOS does not bind to cores")
+def test_a_worker_leaves_a_core_to_the_service(place: Place) -> None:
+    cores = os.sched_getaffinity(0)
+    left = {min(cores)} if len(cores) > 1 else set()
+    assert os.sched_getaffinity(place.worker().process.pid) == cores - left
