@@ -113,7 +113,9 @@ def test_the_log_has_the_client_address_seen_by_the_proxy(
 ) -> None:
     """Whatever the client claims: the proxy appends the real address, or replaces the claim."""
     headers = {"X-Forwarded-For": FORGED, "X-Request-ID": f"by-the-proxy-{path[:2]}"}
-    answer = browser.post(path, content=SEVEN, headers=headers)
+    # Without a body where it is refused: Caddy may cut off an answer that precedes the body's end.
+    content = SEVEN if path == "v1/predict" else b""
+    answer = browser.post(path, content=content, headers=headers)
     assert _client_of(answer, services) == CLIENT
 
 
