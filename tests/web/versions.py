@@ -31,7 +31,7 @@ DRAWN = 1500
 IMAGES = 20
 # Recognises the digits of `shapes`, and holds out enough images for an acceptance threshold.
 RECIPE = Recipe(
-    epochs=3, rotation=0, scale=0, shear=0, shift=0, spoiled=0, validation=0.1, threads=1
+    epochs=8, rotation=0, scale=0, shear=0, shift=0, spoiled=0, validation=0.1, threads=1
 )
 
 
