@@ -33,7 +33,7 @@ def optimiser_of(recipe: Recipe, network: nn.Module) -> optim.Optimizer:
 
 
 class Muon(optim.SGD):
-    """SGD, where the update of a convolution is orthogonalised, which needs fewer epochs.
+    """SGD, where the update of a convolution is orthogonalised: for short trainings.
 
     Jordan et al., "Muon: an optimizer for hidden layers in neural networks". PyTorch's Muon accepts
     matrices only, and no other weights beside them. A filter's weights are a row of the matrix;
