@@ -99,6 +99,7 @@ def test_an_answer_is_marked_as_old_if_the_service_is_down_when_the_drawing_chan
         guard.allow(AWAY)
         draw(page, DIGITS[7])
         expect_answer(page, "7")
+        page.wait_for_timeout(1000)  # the answer to the last stroke, which is sent twice
         service.process.kill()
         service.exit_code()
         expect(notice(page)).to_contain_text("does not answer")
