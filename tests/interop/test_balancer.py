@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -94,6 +95,20 @@ def predict_during(
 
 def lost(outcomes: Outcomes) -> tuple[int, int, int]:
     return outcomes.unanswered, outcomes.refused, outcomes.wrong
+
+
+def break_off_uploads(address: Address) -> None:
+    """Sends a quarter of a body a dozen times, and closes the connection."""
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: digits\r\nContent-Length: 20000\r\n\r\n"
+    for _ in range(12):
+        with socket.create_connection(address) as connection:
+            connection.sendall(head + bytes(5_000))
+            time.sleep(0.02)  # until the balancer has forwarded the beginning
+
+
+def test_uploads_that_clients_break_off_are_no_failures_of_a_replica(balancer: Balancer) -> None:
+    break_off_uploads(balancer.address)
+    assert balancer.servers_up() == 2
 
 
 @BODIES

@@ -17,10 +17,12 @@ from loadtest.client.result import Address
 from tests.interop.balancer import Replicas
 from tests.interop.programs import required
 from tests.interop.proxy import free_port
-from tests.interop.test_balancer import CONNECTIONS, lost, predict_during
+from tests.interop.test_balancer import CONNECTIONS, break_off_uploads, lost, predict_during
 from tests.support import fetch
 from tests.support.program import Program
 from tests.support.running import ADMIN, ROOT, wait_until
+
+RATE = 200  # predictions a second while a replica is killed
 
 
 class Example(Program):
@@ -87,7 +89,7 @@ class Nginx(Example):
 
 
 class Caddy(Example):
-    loses = CONNECTIONS
+    loses = round(0.4 * RATE)  # it checks every 0.2 s whether a replica is ready
 
     def command(self, replicas: Replicas, folder: Path) -> list[str]:
         configuration = str(ROOT / "deploy/caddy/Caddyfile")
@@ -152,6 +154,12 @@ def test_events_arrive_as_they_are_sent(example: Example) -> None:
         assert any(next(lines).startswith("data:") for _ in range(6))
 
 
+def test_uploads_that_clients_break_off_are_no_failures_of_a_replica(example: Example) -> None:
+    break_off_uploads(example.address)
+    for _ in range(6):
+        assert fetch.get(f"{example.url}/v1/status", timeout=1).status_code == 200
+
+
 @pytest.mark.parametrize("kind", [Nginx, Caddy, Traefik])
 def test_a_killed_replica_loses_no_more_than_the_example_documents(
     store: Store, tmp_path: Path, kind: type[Example]
@@ -161,5 +169,5 @@ def test_a_killed_replica_loses_no_more_than_the_example_documents(
         kind(replicas, tmp_path).while_ready() as example,
     ):
         first = next(iter(replicas.running.values()))
-        outcomes = predict_during(first.process.kill, example.address, store, rate=200, seconds=3)
+        outcomes = predict_during(first.process.kill, example.address, store, rate=RATE, seconds=3)
     assert sum(lost(outcomes)) <= example.loses
