@@ -142,9 +142,18 @@ class MirroredStore(Store):
             self._versions.fresh_card(number)
 
     def open(self, number: int | None = None) -> Version:
-        """The version `number`, or else the current one, copied and with every file verified."""
+        """The version `number`, or else the current one, copied and with every file verified.
+
+        Instead of a current version that cannot be copied, the one that served last.
+        """
         if number is None:
-            return super().open()
+            try:
+                return super().open()
+            except Unreachable as error:
+                if not self._serve_cached or (copied := self._last_served()) is None:
+                    raise
+                self.when_read(error)
+                return self.open(copied)
         if (version := self._copied_version(number)) is not None:
             return version
         with self._listing_published():

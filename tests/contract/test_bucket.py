@@ -483,6 +483,28 @@ def test_the_copy_of_what_served_stands_in_for_the_bucket(
         machine("service", timeout=0.1).current()  # a program that publishes must know
 
 
+def test_the_copy_of_what_served_stands_in_for_a_version_that_cannot_be_copied(
+    server: ObjectServer, machine: Callable[..., Store], card: ModelCard
+) -> None:
+    publish(machine(), card)
+    machine().activate(1)
+    service = machine("service", serve_cached=True, timeout=0.4)
+    assert isinstance(service, MirroredStore)
+    service.keep_copies(service.open().number, None)
+    publish(machine("other"), card)
+    machine("other").activate(2)
+    server.fault = lambda request: 503 if request.key.endswith("2/model.onnx") else None
+    reported: list[Unreachable | None] = []
+    service.when_read = reported.append
+    assert service.current() == 2
+    assert service.open().number == 1
+    assert "2/model.onnx cannot be reached" in str(reported[-1])
+    with pytest.raises(Unreachable):
+        machine("third", timeout=0.4).open()
+    server.fault = lambda _: None
+    assert service.open().number == 2
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
