@@ -49,7 +49,7 @@ class BucketStatus:
             if self.error is not None:
                 log.info("%s answers again", self._store.place)
         elif self.error is None:
-            log.error("cannot read the current version; the one that served last goes on: %s", error)
+            log.error("cannot read the current version; what served last goes on: %s", error)
         self.error = None if error is None else str(error)
         self._metrics.store_sync.record((_result(error),))
 
