@@ -1,4 +1,4 @@
-"""The workflows are valid, run what exists, and use actions of a stated version."""
+"""The workflows are valid, run what exists, and use pinned actions with few rights."""
 
 import re
 import subprocess
@@ -49,6 +49,26 @@ def test_the_commands_of_a_workflow_exist(path: Path) -> None:
 
 
 @each_workflow
-def test_actions_have_a_version(path: Path) -> None:
-    actions = [step["uses"] for step in steps_of(path) if "uses" in step]
-    assert [each for each in actions if not re.search(r"@v\d+(\.\d+\.\d+)?$", each)] == []
+def test_actions_are_pinned_to_a_commit_whose_version_is_stated(path: Path) -> None:
+    lines = [line.partition("uses: ")[2] for line in path.read_text().splitlines()]
+    actions = [line for line in lines if line and not line.startswith("./")]
+    pinned = re.compile(r"[\w/-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+")
+    assert [each for each in actions if not pinned.fullmatch(each)] == []
+
+
+@each_workflow
+def test_jobs_get_no_more_rights_and_secrets_than_they_need(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    assert [job for job in workflow["jobs"].values() if job.get("secrets") == "inherit"] == []
+    checkouts = [step for step in steps_of(path) if "actions/checkout@" in step.get("uses", "")]
+    assert checkouts
+    assert all(step["with"] == {"persist-credentials": False} for step in checkouts)
+
+
+def test_an_image_gets_its_tag_after_it_was_scanned_and_signed() -> None:
+    text = (ROOT / ".github/workflows/release.yml").read_text()
+    steps = ["push-by-digest=true", "anchore/scan-action", "cosign sign --yes", '--tag "$IMAGE:']
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places)
+    assert "tags: ${{" not in text
