@@ -20,13 +20,16 @@ from contract.provenance import release
 class CommandLine(ArgumentParser):
     """An ArgumentParser that also rejects unknown arguments of commands where they stand."""
 
+    beside: Sequence[ArgumentParser] = ()  # parsers of other flags of the same command line
+
     def parse_known_args(  # type: ignore[override]  # the namespace may be of any type
         self, args: Sequence[str] | None = None, namespace: Namespace | None = None
     ) -> tuple[Namespace, list[str]]:
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             flags = [word.partition("=")[0] for word in unknown if word.startswith("--")]
-            hints = "".join(suggestion(flag, self._option_string_actions) for flag in flags)
+            known = [flag for each in (self, *self.beside) for flag in each._option_string_actions]
+            hints = "".join(suggestion(flag, known) for flag in flags)
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hints}")
         return found, unknown
 
@@ -46,13 +49,17 @@ def program(name: str, description: str | None, *, abbreviations: bool = True) -
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=abbreviations,
     )
-    made.add_argument(
+    add_version(made)
+    return made
+
+
+def add_version(flags: ArgumentParser) -> None:
+    flags.add_argument(
         "--version",
         action="version",
         version=f"digitserve {release()}",
         help="print the version of digitserve",
     )
-    return made
 
 
 def end_at_interrupt(name: str) -> None:

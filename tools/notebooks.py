@@ -8,7 +8,6 @@ Notebooks are committed without outputs, so that their changes can be read. The 
 it was when it was run last, in docs/tutorial/<name>.md with figures in a folder of that name.
 """
 
-import argparse
 import json
 import os
 import re
@@ -17,6 +16,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from contract.command_line import program
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -111,12 +112,10 @@ def tidied(text: str) -> str:
     return "```".join(parts).strip() + "\n"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="tools.notebooks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+def main(words: list[str] | None = None) -> int:
+    parser = program("tools.notebooks", __doc__)
     parser.add_argument("command", choices=["check", "clear", "render"])
-    command = parser.parse_args().command
+    command = parser.parse_args(words).command
     if command == "check":
         wrong = [path for path in notebooks() if holds_outputs(path)]
         for path in wrong:

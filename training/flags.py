@@ -1,14 +1,14 @@
 """The flags of a training, and the data and the options of the recipe that they name."""
 
 import logging
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from contract.command_line import program
+from contract.command_line import CommandLine, program
 from contract.jobs import JobId
 from training.also import Also, check_folders, read_also
 from training.data import NAMES, DataSet, find_data_set, suited, training_images
@@ -24,7 +24,7 @@ Options = Mapping[str, Any]  # of a recipe, by name
 log = logging.getLogger("training")
 
 
-def parser(description: str | None) -> ArgumentParser:
+def parser(description: str | None) -> CommandLine:
     flags = program("training", description)
     flags.add_argument(
         "--data",

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PROGRAMS = ["contract", "contract.label_studio", "loadtest", "retraining", "service"]
+PROGRAMS = [
+    "contract", "contract.label_studio", "loadtest", "retraining", "service", "tools.notebooks",
+]  # fmt: skip
 
 
 def main_of(program: str) -> Callable[[list[str]], int]:
@@ -43,6 +45,7 @@ def test_a_program_prints_the_version_of_pyproject(
         ("contract", ["list", "--jsno=1"], "unrecognized arguments: --jsno=1, did you mean --json"),
         ("loadtest", ["--uers=3"], "unrecognized arguments: --uers=3, did you mean --users?"),
         ("retraining", ["submit", "--preset", "quik"], ", did you mean quick?"),
+        ("tools.notebooks", ["chekc"], ", did you mean check?"),
     ],
 )
 def test_an_error_suggests_what_is_similar(

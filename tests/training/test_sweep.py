@@ -98,6 +98,24 @@ def test_an_invalid_argument_is_rejected_and_leaves_no_run(
     assert not [*tmp_path.rglob("trial-*")]
 
 
+@pytest.mark.parametrize(
+    ("flag", "hint"), [("--trails", "--trials"), ("--sampler-sed", "--sampler-seed"),
+                       ("--epoch-", "--epochs")],
+)  # fmt: skip
+def test_a_misspelt_flag_of_a_sweep_or_of_its_trainings_is_named(
+    flag: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["sweep", flag, "3"])
+    assert f"unrecognized arguments: {flag} 3, did you mean {hint}?" in capsys.readouterr().err
+
+
+def test_the_help_of_a_sweep_has_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["sweep", "--help"])
+    assert "print the version of digitserve" in capsys.readouterr().out
+
+
 def test_a_sweep_with_other_flags_needs_another_name(
     small_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

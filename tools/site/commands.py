@@ -21,9 +21,9 @@ PROGRAMS = {
     ),
     "Checks of a running service": (
         "tools.accuracy", "tools.fuzz", "tools.fuzz_http", "tools.swap", "tools.chaos",
-        "tools.learn_hand", "tools.bench_retraining", "tools.bench_web", "tools.audit",
-        "tools.web_pictures",
+        "tools.learn_hand", "tools.bench_retraining", "tools.bench_web",
     ),
+    "The repository": ("tools.audit", "tools.notebooks", "tools.web_pictures"),
 }  # fmt: skip
 WIDTH = 100  # columns of the help texts
 

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter
 from torch import distributed
 
+from contract.command_line import add_version
 from contract.jobs import JobId
 from training.commands import BadSweep
 from training.flags import Options, checked_options, data_and_options, parser
@@ -119,7 +120,7 @@ def _read(words: Sequence[str]) -> Sweep:
     flags = _parser()
     own, rest = flags.parse_known_args(words)
     training = parser(None)
-    training.prog = flags.prog
+    training.prog, training.usage, training.beside = flags.prog, flags.usage, (flags,)
     arguments = training.parse_args(rest)
     if arguments.resume or arguments.job:
         raise BadRecipe("--resume and --job are for a single training: each trial has its own run")
@@ -162,10 +163,13 @@ def _read(words: Sequence[str]) -> Sweep:
 def _parser() -> ArgumentParser:
     flags = ArgumentParser(
         "python -m training sweep",
+        usage="python -m training sweep [--help] [--version] [--SWEEP-FLAG VALUE ...] "
+        "[--TRAINING-FLAG VALUE ...]",
         description=DESCRIPTION,
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_version(flags)
     flags.add_argument(
         "--search",
         nargs="+",
