@@ -3,7 +3,8 @@
     pad.js ──► drawing, a PNG, as one draws ──► DrawingPad ──► POST /v1/predict
            ◄── prediction, or the problem  ◄──            ◄──
 
-It runs in JupyterLab, Jupyter Notebook and VS Code: only the kernel connects to the service.
+Only the kernel connects to the service, so the pad needs nothing of the program that shows it but
+support for widgets, as JupyterLab (in which it is tested), Jupyter Notebook and VS Code have.
 """
 
 from pathlib import Path

@@ -3,14 +3,16 @@
 `make test-notebooks` runs the tests of this folder: they need Jupyter.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
-from tools.notebooks import NOTEBOOKS, clear, executed, holds_outputs
+from tools.notebooks import NOTEBOOKS, PAGES, clear, executed, holds_outputs, notebooks
 
+each_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
 SMALL: dict[str, dict[str, object]] = {
     "tour": {"DATA": "digits", "OPTIONS": {"epochs": 2}},
     "own_images": {"IMAGES": 32, "OPTIONS": {"size": 24, "epochs": 8, "preparation": "stretch"}},
@@ -47,9 +49,29 @@ def test_own_images_are_classified_by_the_service(tmp_path: Path) -> None:
     assert figures(notebook) == 4
 
 
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+@each_notebook
 def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
     assert not holds_outputs(path)
+
+
+@each_notebook
+def test_the_page_of_a_notebook_has_all_its_text(path: Path) -> None:
+    page = (PAGES / f"{path.stem.replace('_', '-')}.md").read_text()
+    cells = [cell.source.strip().rstrip(";") for cell in nbformat.read(path, as_version=4).cells]
+    assert [text for text in cells if text not in page] == []
+
+
+@each_notebook
+def test_an_editor_finds_the_language_and_the_kernel(path: Path) -> None:
+    metadata = nbformat.read(path, as_version=4).metadata
+    assert metadata.kernelspec.name == "python3"
+    assert metadata.language_info.name == "python"
+
+
+def test_the_environment_has_the_scripts_of_the_widgets_for_editors_without_a_server() -> None:
+    scripts = Path(sys.prefix) / "share/jupyter/nbextensions"
+    for name in ("anywidget/index.js", "jupyter-js-widgets/extension.js"):
+        assert (scripts / name).is_file()
 
 
 def test_outputs_are_noticed_and_removed(tmp_path: Path) -> None:
