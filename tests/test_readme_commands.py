@@ -35,7 +35,7 @@ IN_TEXT = {
     "docker compose up",  # tests/docker runs it
     "make demo",
     "make docs-serve",
-    "make notebook",  # tests/notebooks run what it opens
+    "make notebook",  # tests/notebooks starts it and runs what it opens
 }
 IMAGES = 24  # of each class
 
