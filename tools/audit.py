@@ -36,8 +36,8 @@ def main(words: list[str] | None = None) -> int:
 def _judge(packages: list[dict[str, Any]]) -> int:
     found = [(package, flaw) for package in packages for flaw in package.get("vulns", [])]
     for package, flaw in found:
-        mended = ", ".join(flaw["fix_versions"]) or "no version yet"
-        print(f"{package['name']} {package['version']}: {flaw['id']}, mended in {mended}")
+        fixed = ", ".join(flaw["fix_versions"]) or "no version yet"
+        print(f"{package['name']} {package['version']}: {flaw['id']}, fixed in {fixed}")
     skipped = [package["name"] for package in packages if "skip_reason" in package]
     if skipped:
         print(

@@ -34,7 +34,7 @@ def test_a_vulnerability_fails_and_is_listed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert audit(tmp_path, SOUND, BROKEN, ends="exit 1") == 1
-    assert capsys.readouterr().out == "broken 1: PYSEC-1, mended in 2\n"
+    assert capsys.readouterr().out == "broken 1: PYSEC-1, fixed in 2\n"
 
 
 def test_a_package_that_could_not_be_checked_fails(
