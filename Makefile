@@ -69,7 +69,7 @@ retrain: .venv/.jobs ## Submit a job to the worker and follow it: make retrain A
 
 ##@ Quality
 test: lint types fast ## Set up, check formatting, lint and types, run the tests that start no large program
-	@printf '\n==> Left out: %s.\n==> make test-all runs them (about half an hour)\n' \
+	@printf '\n==> Left out: %s.\n==> make test-all runs them (about an hour)\n' \
 	  'whole programs, the alerts in Prometheus, the page in Chromium, proxies, object stores, the Helm chart, other processors'
 
 lint: .venv/.dev ## Check formatting, lint, import layers, and that notebooks hold no outputs
@@ -93,7 +93,7 @@ test-monitoring: .venv/.dev prometheus ## Test alerts, rules and dashboards with
 
 test-web: .venv/.dev ## Test the web page in a real Chromium
 	@$(chromium)
-	@$(call task,Testing the web page,about five minutes,$(PY) -m pytest tests/web $(ARGS))
+	@$(call task,Testing the web page,about ten minutes,$(PY) -m pytest tests/web $(ARGS))
 
 # $(call available,condition,target,what is missing): runs a target if the machine has what it needs.
 available = if $(1); then $(MAKE) --no-print-directory $(2); else \

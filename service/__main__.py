@@ -37,7 +37,8 @@ def main(words: list[str] | None = None) -> int:
         STREAMS.show("".join(f"service: {line}\n" for line in str(error).splitlines()))
         return 2
     if arguments.check:
-        STREAMS.show("service: the settings are valid\n")
+        unknown = "".join(f"service: {sentence}\n" for sentence in unknown_settings(os.environ))
+        STREAMS.show(f"{unknown}service: the settings are valid\n")
         return 0
     STREAMS.keep_from_libraries()
     log_handler = start_log(settings)

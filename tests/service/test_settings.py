@@ -1,6 +1,8 @@
 """Settings are read once and bounded; errors name them."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from contract.cgroup import available_cores
 from service.arguments import parser, unknown_settings, variables_of
 from service.errors import CannotStart
 from service.settings import SECRETS, Settings, flag_of
+from tests.support.running import ROOT, clean_environment
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +132,27 @@ def test_a_misspelt_setting_is_reported() -> None:
     assert unknown_settings({"DIGITSERVE_MAX_BATCHES": "8", "PATH": "/bin"}) == [
         "DIGITSERVE_MAX_BATCHES is no setting, did you mean DIGITSERVE_MAX_BATCH?"
     ]
+
+
+def checked(**variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "service", "--check"]
+    environment = {**clean_environment(), **variables}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def test_the_check_of_the_settings_names_a_misspelt_one() -> None:
+    done = checked(DIGITSERVE_PROT="9000")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        "service: DIGITSERVE_PROT is no setting, did you mean DIGITSERVE_PORT?\n"
+        "service: the settings are valid\n"
+    )
+
+
+def test_the_check_of_the_settings_fails_if_one_is_invalid() -> None:
+    done = checked(DIGITSERVE_PORT="x")
+    assert done.returncode == 2
+    assert "DIGITSERVE_PORT=x: " in done.stderr
 
 
 def test_every_setting_that_is_no_secret_is_a_flag() -> None:
