@@ -76,10 +76,9 @@ class _Facts(BaseModel):
 
 
 class TensorFacts(_Facts):
-    name: str
-    dtype: Literal["uint8", "float32"]
-    # A name stands for a dynamic axis: ("n", 28, 28).
-    shape: Annotated[tuple[int | str, ...], FailFast()]
+    name: str  # `pixels`, `logits` or `probabilities`
+    dtype: Literal["uint8", "float32"]  # type of its values
+    shape: Annotated[tuple[int | str, ...], FailFast()]  # "n" is the dynamic axis of images
 
 
 LONGEST_SIDE = 4096  # pixels
@@ -92,17 +91,17 @@ Interpolation = Literal["bilinear", "bicubic", "lanczos", "nearest"]
 class DigitPreparation(_Facts):
     """The digit is found, cut out, scaled and centred as in MNIST: white ink on black, 28x28."""
 
-    kind: Literal["digit"] = "digit"
-    size: tuple[Literal[28], Literal[28]] = (28, 28)
+    kind: Literal["digit"] = "digit"  # which preparation this is
+    size: tuple[Literal[28], Literal[28]] = (28, 28)  # height and width in pixels
 
 
 class PhotoPreparation(_Facts):
     """The shorter side is scaled to `resize` pixels, and the middle of `size` is cut out."""
 
-    kind: Literal["photo"] = "photo"
-    resize: Side
-    size: Size
-    interpolation: Interpolation = "bilinear"
+    kind: Literal["photo"] = "photo"  # which preparation this is
+    resize: Side  # shorter side in pixels, before the cut
+    size: Size  # height and width in pixels
+    interpolation: Interpolation = "bilinear"  # filter of the scaling
 
     @model_validator(mode="after")
     def _holds_the_middle(self) -> Self:
@@ -116,18 +115,18 @@ class PhotoPreparation(_Facts):
 class LetterboxPreparation(_Facts):
     """The whole image is scaled to fit into `size`; the rest is filled with the level `fill`."""
 
-    kind: Literal["letterbox"] = "letterbox"
-    size: Size
-    fill: Annotated[int, Field(ge=0, le=255)] = 255
-    interpolation: Interpolation = "bilinear"
+    kind: Literal["letterbox"] = "letterbox"  # which preparation this is
+    size: Size  # height and width in pixels
+    fill: Annotated[int, Field(ge=0, le=255)] = 255  # level of all channels; 255: white
+    interpolation: Interpolation = "bilinear"  # filter of the scaling
 
 
 class StretchPreparation(_Facts):
     """The whole image is scaled to `size`, whatever its proportions."""
 
-    kind: Literal["stretch"] = "stretch"
-    size: Size
-    interpolation: Interpolation = "bilinear"
+    kind: Literal["stretch"] = "stretch"  # which preparation this is
+    size: Size  # height and width in pixels
+    interpolation: Interpolation = "bilinear"  # filter of the scaling
 
 
 # How any image becomes the graph's pixels. All but the digits': upright by EXIF, transparent parts
@@ -142,11 +141,10 @@ class Imported(_Facts):
     """A model that was trained elsewhere: its file, and how far it is known."""
 
     file: str  # its name, without the folder
-    sha256: Sha256
-    format: Literal["onnx", "torch"]
-    # What was checked before it was published, and what could not be, a sentence each.
-    proven: Annotated[tuple[str, ...], FailFast()]
-    unknown: Annotated[tuple[str, ...], FailFast()]
+    sha256: Sha256  # of the file
+    format: Literal["onnx", "torch"]  # an ONNX file, or PyTorch weights
+    proven: Annotated[tuple[str, ...], FailFast()]  # what was checked, in sentences
+    unknown: Annotated[tuple[str, ...], FailFast()]  # what could not be checked, in sentences
 
 
 class DataFacts(_Facts):
@@ -160,20 +158,20 @@ class DataFacts(_Facts):
 
 
 class ClassReport(_Facts):
-    label: str
-    precision: Fraction
-    recall: Fraction
-    f1: Fraction
+    label: str  # the class
+    precision: Fraction  # share of the predictions of this class that are correct
+    recall: Fraction  # share of its test images that are classified correctly
+    f1: Fraction  # harmonic mean of precision and recall
     support: Count  # test images of this class
 
 
 class Evaluation(_Facts):
     """Results on the whole test set."""
 
-    accuracy: Fraction
+    accuracy: Fraction  # share of the test images that are classified correctly
     calibration_error: Fraction  # expected calibration error, 15 bins, after the temperature
     calibration_error_before: Fraction  # the same with temperature 1
-    per_class: Annotated[tuple[ClassReport, ...], FailFast()]
+    per_class: Annotated[tuple[ClassReport, ...], FailFast()]  # in the order of the labels
 
 
 class Acceptance(_Facts):
@@ -186,8 +184,8 @@ class Acceptance(_Facts):
     wanted: Fraction  # accuracy required of the accepted validation images, to within chance
     validation_accepted: Fraction  # share of all validation images
     validation_accuracy: Fraction | None  # of the accepted images; None: there are none
-    test_accepted: Fraction
-    test_accuracy: Fraction | None
+    test_accepted: Fraction  # share of all test images
+    test_accuracy: Fraction | None  # of the accepted images; None: there are none
 
 
 class NonDigits(_Facts):
@@ -203,9 +201,9 @@ class NonDigits(_Facts):
     validation: Count  # such images
     validation_accepted: Fraction  # of them
     validation_refused: Fraction  # of the validation digits
-    test: Count
-    test_accepted: Fraction
-    test_refused: Fraction
+    test: Count  # test images that are no digit
+    test_accepted: Fraction  # of them
+    test_refused: Fraction  # of the test digits
 
 
 class Parity(_Facts):
@@ -217,7 +215,7 @@ class Parity(_Facts):
     accuracy: Fraction | None  # None: the images have no labels
     different_answers: Count  # test images on which the predicted classes differ
     largest_difference: Annotated[float, Field(ge=0)]  # between two logits
-    mean_difference: Annotated[float, Field(ge=0)]
+    mean_difference: Annotated[float, Field(ge=0)]  # between all logits
     seconds_1: Seconds  # median of a call with one image, on one thread of `measured_on`
     seconds_64: Seconds  # of a call with 64 images
 
@@ -226,9 +224,9 @@ class Check(_Facts):
     """One of the conditions under which a version may replace another."""
 
     name: str  # "accuracy", "recall of 7", "calibration", ...
-    passed: bool
-    candidate: float | None  # None: it was not measured
-    current: float | None
+    passed: bool  # whether the condition holds
+    candidate: float | None  # value of the new version; None: it was not measured
+    current: float | None  # value of the version before; None: it was not measured
     reason: str  # a sentence with the numbers and the limit
 
 
@@ -241,12 +239,12 @@ class Gate(_Facts):
     gained: Count  # of these images, those that only the candidate classifies correctly
     lost: Count  # those that only the current version does
     p_value: Fraction  # of the paired test (McNemar) that neither is better
-    # The same of held-out corrections that nobody reviewed: they count in their own check alone.
-    unreviewed_gained: Count = 0
-    unreviewed_lost: Count = 0
+    # Corrections that nobody reviewed count in their own check alone.
+    unreviewed_gained: Count = 0  # as `gained`, of held-out corrections that nobody reviewed
+    unreviewed_lost: Count = 0  # as `lost`, of the same corrections
     unreviewed_trained: Count = 0  # such corrections that the candidate was trained on
     excluded: Count = 0  # test images that either was trained on: they are not among `images`
-    checks: Annotated[tuple[Check, ...], Field(min_length=1), FailFast()]
+    checks: Annotated[tuple[Check, ...], Field(min_length=1), FailFast()]  # passed or not
 
     @property
     def unreviewed_improved(self) -> bool:
@@ -271,20 +269,20 @@ class Histogram(_Facts):
 
 
 class FileFacts(_Facts):
-    sha256: Sha256
+    sha256: Sha256  # of its content, in hexadecimal
     size: Count  # bytes
 
 
 class ModelCard(_Facts):
-    schema_version: Literal[2, 3, 4, 5, 6]
-    name: str
-    created: Annotated[datetime, Field(strict=False)]
-    labels: Annotated[tuple[Label, ...], Field(min_length=2), FailFast()]
-    input: TensorFacts
-    outputs: Annotated[tuple[TensorFacts, ...], FailFast()]
-    preparation: Preparation
-    network: str
-    parameters: Count
+    schema_version: Literal[2, 3, 4, 5, 6]  # version of the format of this card
+    name: str  # name of the model, such as digits
+    created: Annotated[datetime, Field(strict=False)]  # time of the export or import
+    labels: Annotated[tuple[Label, ...], Field(min_length=2), FailFast()]  # the classes, in order
+    input: TensorFacts  # the tensor `pixels`
+    outputs: Annotated[tuple[TensorFacts, ...], FailFast()]  # `logits` and `probabilities`
+    preparation: Preparation  # how any image becomes pixels
+    network: str  # its name, or `module:callable`
+    parameters: Count  # number of trained values in the network
     run: str | None  # the training run it came from; None: imported
     imported: Imported | None  # None: trained by this project
     job: str | None  # the retraining job that made it
@@ -293,19 +291,19 @@ class ModelCard(_Facts):
     # Quantities of `preprocessing.statistics`; "confidence", of the predictions; and "label", the
     # index of the predicted class, with a bin for each of the first 100 classes and one for all
     # others. A quantity is missing where there are too few images.
-    inputs: dict[str, Histogram] | None  # None: not measured
-    recipe: dict[str, int | float | str | bool]
+    inputs: dict[str, Histogram] | None  # of the test images, by quantity; None: not measured
+    recipe: dict[str, int | float | str | bool]  # options of the training
     data_set: DataFacts | None  # None: imported, and not evaluated
-    temperature: Annotated[float, Field(gt=0)]
+    temperature: Annotated[float, Field(gt=0)]  # by which the graph divides the logits
     evaluation: Evaluation | None  # None: imported, and no labelled images were given
     acceptance: Acceptance | None  # None: too few validation images, or schema 2
     non_digits: NonDigits | None  # None: not trained on any, or schema 5
     opset: Count  # of the ONNX operators
-    parity: dict[FileName, Parity]
+    parity: dict[FileName, Parity]  # by artifact, the proof that it predicts the same
     left_out: dict[FileName, str]  # artifacts this version does not have, with the reason
     measured_on: str  # the processor behind the seconds in `parity`
     git_commit: str | None  # None: exported outside a git checkout
-    libraries: dict[str, str]
+    libraries: dict[str, str]  # versions of the libraries that made it
     files: dict[FileName, FileFacts]  # every other file of the version; filled in when published
 
     @model_validator(mode="after")

@@ -69,6 +69,9 @@ def test_a_field_of_the_card_is_listed_with_its_type_and_meaning() -> None:
     page = model_card()
     assert all(f"| <code>{name}</code> |" in page for name in ModelCard.model_fields)
     assert "| <code>run</code> | string or null | The training run it came from" in page
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    assert [row for row in rows if row.endswith("|  |")] == []
+    assert "None" not in page.partition("## JSON Schema")[0]
 
 
 def test_a_route_is_listed_with_parameters_access_and_problems() -> None:

@@ -47,7 +47,8 @@ def _object(name: str, schema: Schema) -> list[str]:
 def _comments(name: str) -> dict[str, str]:
     """The comment beside each field in the source."""
     source = inspect.getsource(getattr(card, name))
-    return dict(re.findall(r"^    (\w+): .*?  # (.*)$", source, re.MULTILINE))
+    found = re.findall(r"^    (\w+): .*?  # (.*)$", source, re.MULTILINE)
+    return {field: re.sub(r"\bNone:", "`null`:", text) for field, text in found}
 
 
 def _type(schema: Schema) -> str:
