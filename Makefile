@@ -91,9 +91,13 @@ test-slow: .venv/.dev ## Test whole programs: load tests, two training processes
 test-monitoring: .venv/.dev prometheus ## Test alerts, rules and dashboards with a real Prometheus
 	@$(call task,Testing the monitoring,about two minutes,$(PY) -m pytest $(by-file) tests/monitoring $(ARGS))
 
-test-web: .venv/.dev ## Test the web page in a real Chromium
+test-web: .venv/.dev $(if $(shell command -v npm),.axe/.installed) ## Test the web page in a real Chromium
 	@$(chromium)
 	@$(call task,Testing the web page,about ten minutes,$(PY) -m pytest tests/web $(ARGS))
+	@command -v npm > /dev/null || echo '!!! The tests with axe-core were LEFT OUT: no npm here: apt install npm' >&2
+
+.axe/.installed:
+	@npm install --silent --prefix .axe axe-core@4.14.1 && touch $@
 
 # $(call available,condition,target,what is missing): runs a target if the machine has what it needs.
 available = if $(1); then $(MAKE) --no-print-directory $(2); else \
@@ -309,7 +313,7 @@ constraints: .venv/.dev ## Pin the newest compatible versions, on every platform
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
-	rm -rf .venv site .actionlint .cloud .examples .helm .peers .supply .traefik .prometheus .ray .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv site .actionlint .axe .cloud .examples .helm .peers .supply .traefik .prometheus .ray .pictures dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
