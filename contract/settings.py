@@ -87,6 +87,19 @@ def worker_command() -> str:
     return _either("make worker", "docker compose --profile retraining up")
 
 
+def contract_command(words: str) -> str:
+    return f"{_either('', 'docker compose exec service ')}python -m contract {words}"
+
+
+def gpu_installation() -> str:
+    """How to get an ONNX Runtime for GPUs."""
+    return _either(
+        "make an environment with the group `gpu` of pyproject.toml in place of `serve` "
+        "(docs/how-to/gpu.md); onnxruntime and onnxruntime-gpu must never be in one",
+        "docker compose -f docker-compose.yml -f docker-compose.gpu.yml up (docs/how-to/docker.md)",
+    )
+
+
 def example_of_jobs() -> str:
     """A value of DIGITSERVE_JOBS."""
     return f"sqlite:///{_either('/var/lib/digitserve', '/jobs')}/jobs.sqlite"

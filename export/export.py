@@ -15,6 +15,7 @@ from contract import activation
 from contract.card import SCHEMA, Evaluation, ModelCard, NonDigits, Parity, tensors
 from contract.errors import StoreError, WorseVersion
 from contract.provenance import git_commit, library_versions, processor
+from contract.settings import contract_command
 from contract.store import Store
 from contract.version import Version
 from export import judging, runners
@@ -199,12 +200,13 @@ def make_current(store: Store, version: Version) -> None:
         for warning in activation.activate(store, version.number).warnings:
             log(f"Warning: {warning}")
     except WorseVersion as error:
-        advice = f"python -m contract activate {version.number} --force makes it current"
+        command = contract_command(f"activate {version.number} --force")
+        advice = f"{command} makes it current"
         raise NotActivated(f"{place} is published but not current: {error} {advice}") from error
     except (OSError, StoreError) as error:
         raise NotActivated(f"{place} is published but not current: {error}") from error
     except KeyboardInterrupt as error:
-        advice = "python -m contract list shows whether it is current"
+        advice = f"{contract_command('list')} shows whether it is current"
         raise NotActivated(f"stopped; {place} is published, {advice}") from error
 
 

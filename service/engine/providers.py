@@ -21,7 +21,7 @@ from pathlib import Path
 import onnxruntime
 
 from contract.card import FP16, INPUT, INT8, ONNX, ModelCard
-from contract.settings import export_command
+from contract.settings import export_command, gpu_installation
 from service.engine.info import Precision, Provider, RequestedPrecision, RequestedProvider
 from service.errors import CannotStart
 
@@ -48,8 +48,7 @@ def to_try(requested: RequestedProvider) -> tuple[Provider, ...]:
     if NAMES[requested] not in built:
         raise EngineRefused(
             f"the provider {requested} was requested, but the installed ONNX Runtime was built "
-            "without it: make an environment with the group `gpu` of pyproject.toml in place of "
-            "`serve` (docs/how-to/gpu.md); onnxruntime and onnxruntime-gpu must never be in one"
+            f"without it: {gpu_installation()}"
         )
     return (requested,)
 

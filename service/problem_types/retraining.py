@@ -7,8 +7,9 @@ RETRAINING_NOT_SET_UP = ProblemType(
     404,
     "Retraining is not set up",
     "The service was started without the database of retraining jobs.",
-    "Name the database, start a worker with `make worker`, and restart the service. SQLite needs "
-    "nothing but a path that both can write, such as `sqlite:////var/lib/digitserve/jobs.sqlite`.",
+    "Name the database, start a worker with `make worker` (compose: `docker compose --profile "
+    "retraining up`), and restart the service. SQLite needs nothing but a path that both can "
+    "write, such as `sqlite:////var/lib/digitserve/jobs.sqlite`.",
     ("DIGITSERVE_JOBS",),
 )
 RUNS_NOT_SHOWN = ProblemType(

@@ -152,6 +152,7 @@ def test_poisoned_corrections_lead_to_a_worse_version_that_does_not_become_curre
     assert refused.code == 1
     assert "is published but not current: Version 2 is worse than 1" in refused.printed
     assert "Version 2 is worse than 1 in recall of 7" in refused.printed
+    assert " python -m contract activate 2 --force makes it current" in refused.printed
     assert refused.store.current() == 1
     gate = gate_of(refused.store.card(2))
     assert (gate.parent, gate.verdict) == (1, "worse")
@@ -165,13 +166,18 @@ def test_poisoned_corrections_lead_to_a_worse_version_that_does_not_become_curre
 
 
 def test_without_judging_the_accuracies_decide(
-    store: Store, poisoned: Run, capsys: pytest.CaptureFixture[str]
+    store: Store,
+    poisoned: Run,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("DIGITSERVE_COMPOSE", "true")
     words = ["--models", str(store.folder.parent), "--artifacts", "onnx"]
     assert main(["--run", str(poisoned.folder), *words]) == 1
     printed = capsys.readouterr().err
     assert "The accuracy of version 2 is" in printed
-    assert "python -m contract activate 2 --force makes it current" in printed
+    command = "docker compose exec service python -m contract activate 2 --force"
+    assert f"{command} makes it current" in printed
     assert (store.current(), store.versions()) == (1, [1, 2])
 
 

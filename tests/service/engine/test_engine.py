@@ -168,6 +168,15 @@ def test_a_build_without_the_requested_provider_says_what_to_install(
         Engine(version, provider=provider, threads=1)
 
 
+@pytest.mark.skipif(GPU_BUILD, reason="this ONNX Runtime was built for GPUs")
+def test_in_a_container_of_compose_it_names_the_file_for_gpus(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIGITSERVE_COMPOSE", "true")
+    with pytest.raises(EngineRefused, match=r"-f docker-compose.gpu.yml up"):
+        Engine(version, provider="cuda", threads=1)
+
+
 needs_gpu_build = pytest.mark.skipif(
     not GPU_BUILD or CUDA, reason="needs onnxruntime-gpu on a machine without a GPU"
 )
