@@ -36,6 +36,7 @@ IN_TEXT = {
     "make demo",
     "make docs-serve",
     "make notebook",  # tests/notebooks starts it and runs what it opens
+    "make up",  # tests/deploy runs it without an engine
 }
 IMAGES = 24  # of each class
 
