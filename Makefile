@@ -350,9 +350,11 @@ up images test-docker: export VERSION  = $(shell sed -n 's/^version = "\(.*\)"/\
 up images test-docker: export REVISION = $(shell git rev-parse HEAD 2>/dev/null)$(shell git status --porcelain 2>/dev/null | sed -n '1s/.*/+changes/p')
 up images test-docker: export CREATED  = $(shell git show --no-patch --format=%cI HEAD 2>/dev/null)
 
-compose-gpu = docker compose --file docker-compose.yml --file docker-compose.gpu.yml
+# COMPOSE_FILE, which may name the Alertmanager's file, does not count where files are named here.
+alerts      = $(if $(ALERT_RECEIVERS)$(shell grep -s '^ALERT_RECEIVERS=.' .env), --file docker-compose.alerts.yml)
+compose-gpu = docker compose --file docker-compose.yml --file docker-compose.gpu.yml$(alerts)
 gpu         = $(shell docker info --format '{{json .Runtimes}}' 2>/dev/null | grep -o nvidia | head -n 1)
-compose     = $(if $(gpu),$(compose-gpu),docker compose)$(if $(REPLICAS),$(if $(gpu),, --file docker-compose.yml) --file docker-compose.scale.yml)
+compose     = $(if $(gpu),$(compose-gpu),docker compose)$(if $(REPLICAS),$(if $(gpu),, --file docker-compose.yml$(alerts)) --file docker-compose.scale.yml)
 gpu-report    = if [ -n "$(gpu)" ]; then echo '==> Docker has the NVIDIA runtime: training and serving on the GPU'; \
   elif command -v nvidia-smi > /dev/null; then echo '==> There is an NVIDIA driver, but Docker does not have its' \
   'runtime: on the CPU. docs/how-to/docker.md describes how to add it'; else echo '==> No NVIDIA GPU: on the CPU'; fi
