@@ -129,6 +129,8 @@ def _restroke(ink: Tensor, amount: float, random: torch.Generator) -> Tensor:
 
 
 def _spoil(ink: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
+    if recipe.outline:
+        ink = _hollow(ink, recipe.outline, random)
     if recipe.line:
         ink = _crossed(ink, recipe.line, random)
     if recipe.blur:
@@ -141,6 +143,13 @@ def _spoil(ink: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
         level = _uniform((len(ink), 1, 1, 1), random) * recipe.noise
         ink = torch.clamp(ink + _normal(tuple(ink.shape), random) * level, 0, 1)
     return ink
+
+
+def _hollow(ink: Tensor, share: float, random: torch.Generator) -> Tensor:
+    """A share of the images as outlines: the pixels around the ink, and no longer the ink."""
+    around = F.max_pool2d(ink, 3, stride=1, padding=1) - ink
+    hollow = _uniform((len(ink), 1, 1, 1), random) < share
+    return torch.where(hollow, around, ink)
 
 
 def _crossed(ink: Tensor, share: float, random: torch.Generator) -> Tensor:

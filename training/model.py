@@ -93,6 +93,7 @@ class Kind:
     dropout1: float
     dropout2: float
     learning_rate: float  # peak value for Adam; SGD and Muon use ten times that
+    optimiser: str = "adam"
     digits_only: bool = False  # whether its layers are those for gray images of 28x28
     widens: bool = False  # whether --width has an effect
     hidden_size: int = 0  # of the hidden fully connected layer; 0: it has none
@@ -100,6 +101,7 @@ class Kind:
     threads: int = 64  # CPU threads; more of them would slow the training down
 
     def suggested(self, optimiser: str) -> dict[str, float]:
+        """Values for options that depend on the network, with that optimiser."""
         rate = self.learning_rate * (10 if optimiser in ("sgd", "muon") else 1)
         return {
             "dropout1": self.dropout1,
@@ -110,8 +112,10 @@ class Kind:
 
 
 NETWORKS = {
-    "compact": Kind(digits.compact, 0.0, 0.1, 0.01, digits_only=True, widens=True, threads=1),
-    "deep": Kind(digits.deep, 0.0, 0.1, 0.01, digits_only=True, widens=True),
+    "compact": Kind(
+        digits.compact, 0.0, 0.1, 0.01, "muon", digits_only=True, widens=True, threads=1
+    ),
+    "deep": Kind(digits.deep, 0.0, 0.1, 0.01, "muon", digits_only=True, widens=True),
     "classic": Kind(digits.classic, 0.25, 0.5, 0.002, digits_only=True, hidden_size=128),
     "pooled": Kind(digits.pooled, 0.25, 0.5, 0.002, digits_only=True, hidden_size=128),
     "batchnorm": Kind(digits.batchnorm, 0.25, 0.5, 0.005, digits_only=True, hidden_size=128),

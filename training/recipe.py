@@ -70,9 +70,9 @@ class Recipe:
     dropout2: float = number(None, "before the last layer, default: the network's", 0, 0.9)
     pretrained: str = choice("", "file with initial weights of the same kind of network")
     # Learning
-    epochs: int = number(24, "passes over the training images", 1, 10_000)
+    epochs: int = number(25, "passes over the training images", 1, 10_000)
     batch_size: int = number(128, "images per step, on all devices together", 2, 65_536)
-    optimiser: str = choice("adam", "optimiser", of=OPTIMISERS)
+    optimiser: str = choice(None, "optimiser, default: the network's", of=OPTIMISERS)
     learning_rate: float = number(None, "peak value, default: the network's", 1e-6, 10)
     momentum: float = number(0.9, "Nesterov momentum, for sgd and muon", 0, 0.999)
     weight_decay: float = number(0.0, "weight decay", 0, 1)
@@ -104,8 +104,9 @@ class Recipe:
     shift: float = number(1.5, "largest translation in pixels, in both directions", 0, 6)
     elastic: float = number(0.0, "standard deviation in pixels of a smooth random warp", 0, 4)
     stroke: float = number(0.0, "largest change of stroke width, 1: about a pixel", 0, 1)
-    spoiled: float = number(0.05, "fraction of images that the next six options apply to", 0, 1)
+    spoiled: float = number(0.06, "fraction of images that the next seven options apply to", 0, 1)
     displacement: float = number(2.5, "largest further translation in pixels", 0, 8)
+    outline: float = number(0.2, "share of them that are drawn as outlines", 0, 1)
     line: float = number(0.3, "share of them that a wavy line crosses", 0, 1)
     blur: float = number(2.0, "largest standard deviation of blur in pixels", 0, 4)
     contrast: float = number(0.65, "largest loss of contrast of paper and of ink", 0, 0.9)
@@ -146,6 +147,8 @@ class Recipe:
         for option in fields(self):
             self._set(option.name, _checked(option, getattr(self, option.name)))
         kind = _kind_of("network", self.network)
+        if self.optimiser is None:
+            self._set("optimiser", kind.optimiser)
         _kind_of("teacher_network", self.teacher_network)
         settles = self.schedule in ("one-cycle", "cosine") and not self.patience
         defaults = {
@@ -274,6 +277,7 @@ USED_WITH: dict[str, dict[str, tuple[str, ...]]] = {
     "decay_factor": {"schedule": ("step", "plateau")},
     "decay_patience": {"schedule": ("plateau",)},
     "displacement": {"spoiled": ()},
+    "outline": {"spoiled": ()},
     "line": {"spoiled": ()},
     "blur": {"spoiled": ()},
     "contrast": {"spoiled": ()},

@@ -12,7 +12,7 @@ from training.recipe import BadRecipe, Recipe
 
 STILL: dict[str, Any] = dict.fromkeys(
     ("rotation", "scale", "aspect", "shear", "shift", "elastic", "stroke", "spoiled",
-     "displacement", "line", "blur", "contrast", "noise", "erasing"),
+     "displacement", "outline", "line", "blur", "contrast", "noise", "erasing"),
     0.0,
 )  # fmt: skip
 
@@ -75,6 +75,12 @@ def test_displacement_moves_only_spoiled_images_and_further_than_shift(ink: Tens
     moved = (centre(bent(ink, spoiled=0.5, shift=1, displacement=4)) - centre(ink)).abs().amax(1)
     assert 2 < moved[:8].max() <= 5.01
     assert moved[8:].max() <= 1.01
+
+
+def test_an_outline_surrounds_the_ink_and_leaves_it_hollow(ink: Tensor) -> None:
+    hollow = bent(ink, spoiled=1, outline=1)
+    assert hollow[ink == 1].max() == 0
+    assert (hollow.sum((1, 2, 3)) == 18 * 6 - 16 * 4).all()  # one pixel wide, all around the bar
 
 
 def test_a_line_crosses_from_side_to_side_and_erases_no_ink(ink: Tensor) -> None:

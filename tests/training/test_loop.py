@@ -175,7 +175,7 @@ def test_each_schedule_sets_its_learning_rates(
         recipe_with(schedule=schedule, epochs=5, decay_every=2, decay_factor=0.5)
     )
     training.run(Keeper())
-    rates = [epoch.learning_rate / 0.01 for epoch in training.history]
+    rates = [epoch.learning_rate / 0.1 for epoch in training.history]
     assert rates == pytest.approx(expected, abs=2e-3)
 
 
@@ -193,7 +193,7 @@ def test_plateau_lowers_the_rate_after_an_epoch_without_improvement(
         best = min(best, epoch.validation_loss or 0)
         factor = 1 if better else 0.5
         assert after.learning_rate == pytest.approx(epoch.learning_rate * factor)
-    assert training.history[-1].learning_rate < 0.01
+    assert training.history[-1].learning_rate < 0.1
 
 
 @pytest.mark.parametrize("steps", [1, 17, 25], ids=["first step", "end of an epoch", "within one"])

@@ -84,7 +84,8 @@ def test_omitted_values_default_by_network_and_are_stored_as_numbers(network: st
     kind, stored = NETWORKS[network], Recipe(network=network).as_dict()
     assert stored["dropout1"] == kind.dropout1
     assert stored["dropout2"] == kind.dropout2
-    assert stored["learning_rate"] == kind.learning_rate
+    assert stored["optimiser"] == kind.optimiser
+    assert Recipe(network=network, optimiser="adam").learning_rate == kind.learning_rate
     assert Recipe(network=network, optimiser="sgd").learning_rate == 10 * kind.learning_rate
     assert Recipe(network=network, dropout2=0.3).dropout2 == 0.3
 
@@ -120,7 +121,7 @@ def test_numpy_numbers_become_python_numbers() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"momentum": 0.5}, "has an effect only with --optimiser sgd or muon; it is adam"),
+        ({"network": "mlp", "momentum": 0.5}, "has an effect only with --optimiser sgd or muon; it is adam"),
         ({"decay_factor": 0.3}, "only with --schedule step or plateau; it is one-cycle"),
         ({"spoiled": 0.0, "noise": 0.3}, "--noise has an effect only with --spoiled; it is 0.0"),
         ({"softness": 2.0}, "--softness has an effect only with --teachers; it is 0"),

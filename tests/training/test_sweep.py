@@ -74,7 +74,7 @@ def best_of(folder: Path) -> dict[str, Any]:
         (["--search", "rotation=0:100"], "--rotation is 100.0, it must be 0 to 45"),
         (["--search", "network=compact,huge"], "--network: network is 'huge'"),
         (["--search", "mirror=maybe"], "'maybe' is neither yes nor no"),
-        (["--search", "momentum=0.8:0.9"], "--momentum has an effect only with --optimiser sgd"),
+        (["--search", "momentum=0.8:0.9", "--optimiser", "adam"], "--momentum has an effect only with --optimiser sgd"),
         (["--search", "hidden_size=64:128"], "--hidden-size is 64, but compact has no hidden"),
         (["--search", "validation=0.1:0.2"], "all trials must be judged by the same images"),
         (["--search", "epochs=2,3", "epochs=4,5"], "--search has epochs twice"),

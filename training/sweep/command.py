@@ -29,7 +29,7 @@ FIRST = 3  # trials that may fail before any succeeds: then all will
 
 DESCRIPTION = """Search for the best recipe: many trainings, whose worst are stopped early.
 
-python -m training sweep --data digits --epochs 8 --trials 30 --search learning_rate=1e-3:0.1:log
+python -m training sweep --data digits --epochs 8 --trials 30 --search learning_rate=1e-2:0.5:log
     batch_size=32,64,128 network=compact,deep width=0.5:1.5
 
 All flags of `python -m training` that are not listed here are those of every trial. What is

@@ -1,6 +1,6 @@
 """The search space: options of the recipe, each with a range or a list of values.
 
-    learning_rate=1e-3:0.1:log   from low to high, on a logarithmic scale
+    learning_rate=1e-2:0.5:log   from low to high, on a logarithmic scale
     epochs=3:12                  both ends included
     network=compact,deep         one of these
 
