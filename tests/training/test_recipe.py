@@ -121,7 +121,10 @@ def test_numpy_numbers_become_python_numbers() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"network": "mlp", "momentum": 0.5}, "has an effect only with --optimiser sgd or muon; it is adam"),
+        (
+            {"network": "mlp", "momentum": 0.5},
+            "has an effect only with --optimiser sgd or muon; it is adam",
+        ),
         ({"decay_factor": 0.3}, "only with --schedule step or plateau; it is one-cycle"),
         ({"spoiled": 0.0, "noise": 0.3}, "--noise has an effect only with --spoiled; it is 0.0"),
         ({"softness": 2.0}, "--softness has an effect only with --teachers; it is 0"),
