@@ -63,9 +63,10 @@ OPTIONS: Final = (
     "schedule", "decay_every", "decay_factor", "decay_patience", "ema", "teachers",
     "teacher_network", "teacher_width", "teacher_epochs", "distillation", "softness", "hands",
     "without_hands", "rotation", "scale", "aspect", "shear", "shift", "elastic", "stroke",
-    "spoiled", "displacement", "outline", "line", "blur", "contrast", "noise", "erasing", "non_digits",
-    "flip", "crop", "colour", "cutout", "plain_epochs", "validation", "validation_seed", "keep",
-    "patience", "also_weight", "min_delta", "device", "mixed_precision", "threads", "seed",
+    "spoiled", "displacement", "outline", "line", "blur", "contrast", "noise", "erasing",
+    "non_digits", "flip", "crop", "colour", "cutout", "plain_epochs", "validation",
+    "validation_seed", "keep", "patience", "also_weight", "min_delta", "device",
+    "mixed_precision", "threads", "seed",
 )  # fmt: skip
 # Of options that the page's form has: as in Recipe, which checks the others when a job runs.
 BOUNDS: Final[dict[str, tuple[int, int] | tuple[float, float]]] = {

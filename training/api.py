@@ -52,7 +52,7 @@ log = logging.getLogger("training")
 
 class EvaluationResult(Evaluation):
     """Results on a test set. As text with a format it is the accuracy in percent: f"{result:.2f}%"
-    is 99.61%.
+    is 99.63%.
     """
 
     def __format__(self, spec: str) -> str:

@@ -289,13 +289,8 @@ def test_muon_trains_filters_of_norm_1_and_the_other_weights_as_sgd(
 
 @pytest.mark.slow
 def test_keep_chooses_between_best_and_last_weights(new_training: Callable[..., Training]) -> None:
-    options: dict[str, Any] = {
-        "optimiser": "adam",
-        "learning_rate": 0.03,
-        "schedule": "none",
-        "epochs": 8,
-    }
-    options |= {"validation": 0.4}
+    options: dict[str, Any] = {"optimiser": "adam", "learning_rate": 0.03, "schedule": "none"}
+    options |= {"epochs": 8, "validation": 0.4}
     best, last = (
         new_training(recipe_with(keep="best", **options)),
         new_training(recipe_with(keep="last", **options)),
