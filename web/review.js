@@ -49,8 +49,10 @@ export class Review {
 			this.#next = found.next;
 			for (const button of $("#states").children) button.textContent = `${button.dataset.state} (${found[button.dataset.state]})`;
 			const tiles = found.images.map((image) => this.#tile(image));
+			const focused = this.#list.contains(document.activeElement) && document.activeElement.closest("li").dataset.sha256;
 			if (after) this.#list.append(...tiles);
 			else this.#list.replaceChildren(...tiles);
+			tiles.find((tile) => tile.dataset.sha256 === focused)?.focus(); // for the next key
 			this.#look();
 		} catch (error) {
 			if (error.status === 401 || error.status === 403) this.admin.explain(error);

@@ -163,9 +163,23 @@ def test_an_admin_reviews_corrections_with_keys(page: Page, feedback: Path) -> N
     expect(images.last).to_be_focused()
     page.keyboard.press("r")
     expect(images).to_have_count(1)
+    expect(images.first).to_be_focused()
     page.keyboard.press("Delete")
     expect(page.get_by_text("No waiting corrections")).to_be_visible()
     assert not kept(feedback, "9")
+
+
+def test_a_list_that_is_read_again_keeps_the_focus(page: Page, feedback: Path) -> None:
+    """As it is after an outage, or a moment after the token was typed."""
+    for digit, label in ((7, "1"), (4, "9")):
+        correct(page, digit, label)
+    images = review(page)
+    expect(images).to_have_count(2)
+    images.last.focus()
+    before = images.last.element_handle()
+    page.get_by_label("Admin token").evaluate("field => field.form.requestSubmit()")
+    before.wait_for_element_state("hidden")  # the list has other elements now
+    expect(images.last).to_be_focused()
 
 
 def test_a_disputed_image_is_decided_by_choosing_a_label(page: Page, feedback: Path) -> None:
