@@ -43,7 +43,8 @@ def test_the_hooks_fail_on_an_unused_import(tmp_path: Path) -> None:
 
 
 def test_the_hooks_fail_on_a_notebook_with_outputs(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    for package in ("tools", "contract"):
+        shutil.copytree(ROOT / package, tmp_path / package)
     notebook = tmp_path / "notebooks/outputs.ipynb"
     notebook.parent.mkdir()
     notebook.write_text('{"cells": [{"outputs": [{"text": "1"}]}]}')
