@@ -114,6 +114,23 @@ def test_it_starts_from_the_cache_without_the_bucket(
         assert bucket(service)["last_sync"] is None
 
 
+def test_it_starts_from_the_cache_without_the_files_of_the_current_version(
+    server: ObjectServer, store: Store, settings: dict[str, Any]
+) -> None:
+    with started(settings):
+        pass
+    store.activate(2)
+    server.fault = lambda request: 503 if request.key.endswith("2/model.onnx") else None
+    with started(settings, store_timeout=0.4) as service:
+        assert label(service) == "7"
+        assert "digits/2/model.onnx cannot be reached" in service.log
+        assert metric(service, 'store_sync_total{result="unreachable"}') > 0
+        failed = wait_for(lambda: status(service)["last_swap"], service)
+        assert (failed["version"], failed["result"]) == ("2", "failed_verify")
+        server.fault = lambda _: None
+        wait_until(lambda: label(service) == LETTERS[7], service)
+
+
 def test_without_bucket_and_cache_it_does_not_start(
     server: ObjectServer, settings: dict[str, Any]
 ) -> None:
