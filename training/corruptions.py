@@ -6,8 +6,8 @@ The kinds and strengths follow MNIST-C (Mu & Gilmer, arXiv 1906.02337), but the 
 independent: results are comparable among networks evaluated here, not exactly with the paper's.
 Each corruption is seeded, so the same images are always corrupted in the same way.
 
-No corruption is used for training: `augment` has its own noise, grey paper, blots, blur and lines.
-docs/how-to/training.md lists the corruptions that resemble the augmentation of the default recipe.
+No corruption is used for training: `augment` has its own noise, grey paper, blots, blur, lines and
+outlines. docs/how-to/training.md lists the corruptions that resemble them.
 """
 
 import math
