@@ -4,14 +4,14 @@
 
 Starts `python -m service` on a free port, posts the 10,000 test digits of MNIST_DIR (without it:
 the test set of the run) over four connections and prints how many predictions were correct, how
-many differ from those of the checkpoint in PyTorch, and the latency. Exits with 1 if a prediction
-differs or if the accuracy is below --at-least.
+many differ from those of the checkpoint in PyTorch for the same digits, prepared as its card says,
+and the latency. Exits with 1 if a prediction differs or if the accuracy is below --at-least.
 """
 
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,21 +31,24 @@ from training.run import Run
 CONNECTIONS = 4
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = program("tools.accuracy", __doc__)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument(
         "--at-least", type=fraction, default=0.0, help="share that must be classified correctly"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
 
     version = Store(arguments.models, "digits").open()
     if version.card.run is None or version.card.data_set is None:
         raise SystemExit(f"{version.folder} was imported: there is no run to compare it with")
     run = Run(arguments.runs / version.card.run)
     pixels, labels = test_set(run)
-    expected = logits_of(run.checkpoint().build(), torch.tensor(pixels)).argmax(1).numpy()
+    checkpoint = run.checkpoint()
+    # One of MNIST's test digits has no gray levels, and is not passed through as it is.
+    prepared = np.stack([checkpoint.prepare(picture) for picture in pixels])
+    expected = logits_of(checkpoint.build(), torch.tensor(prepared)).argmax(1).numpy()
     with Service.started(arguments.models) as service, ThreadPoolExecutor(CONNECTIONS) as pool:
         parts = np.array_split(pixels, CONNECTIONS)
         began = time.perf_counter()
