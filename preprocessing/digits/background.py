@@ -22,6 +22,7 @@ REACHES = 0.12, 0.24, 0.42  # of the longest side; anything wider than the chose
 BORDER = 3.0  # times a reach: ink along the border is removed if it is up to twice as long
 DETAIL = 0.1  # of the longest side; the neighbourhood with which a colour is compared
 SOFT = 0.4  # of the sharpest edge; softer edges count against an estimate
+CERTAIN = 0.95  # of all sharp edges: ink that has them is darker or lighter than the paper as found
 CONTRAST = 32  # levels between paper and the strongest ink; less is noise on blank paper
 FAINT = 10  # the same on paper without grain, as programs draw it
 GRAIN = 1  # levels
@@ -89,9 +90,11 @@ def _paper(shade: Shade, is_lightness: bool) -> tuple[Shade, bool]:
     """
     edges = cv2.morphologyEx(shade, cv2.MORPH_GRADIENT, _NEIGHBOURS).astype(np.float32)
     edges -= SOFT * edges.max()
+    enough = CERTAIN * cv2.sumElems(cv2.max(edges, 0.0))[0]
     best, most = (shade, True), -np.inf
+    directions: tuple[bool, ...] = (True, False)
     for reach in REACHES:
-        for is_dark in (True, False):
+        for is_dark in directions:
             paper = _without_ink(shade, max(1, round(reach * max(shade.shape) / 2)), is_dark)
             ink = _strength(shade, paper, is_dark, is_lightness)
             strong = above(ink, float(ink.max()) / 2)
@@ -101,6 +104,8 @@ def _paper(shade: Shade, is_lightness: bool) -> tuple[Shade, bool]:
             found *= min(1.0, 2 * (1 - share_of_border(strong)))
             if found > most:
                 best, most = (paper, is_dark), found
+            if found >= enough:
+                directions = (is_dark,)
     return best
 
 

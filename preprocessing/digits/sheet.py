@@ -103,12 +103,16 @@ def _sheets(side: Mask) -> Iterator[Mask]:
             continue
         piece = np.asarray(labels == number, np.uint8)
         whole = _filled(piece)
-        filled = int(whole.sum())
-        if filled > WHOLE * side.size or not _is_rectangle(whole, filled):
+        filled = cv2.countNonZero(whole)
+        is_line = area <= LINE * filled
+        is_sheet = area >= PAPER * filled and filled - area >= INK * filled
+        if filled > WHOLE * side.size or not (is_line or is_sheet):
             continue
-        if area >= PAPER * filled and filled - area >= INK * filled and _has_surroundings(whole):
+        if not _is_rectangle(whole, filled):
+            continue
+        if is_sheet and _has_surroundings(whole):
             yield whole
-        elif area <= LINE * filled and (inside := _inside(piece, whole, side)) is not None:
+        elif is_line and (inside := _inside(piece, whole, side)) is not None:
             yield inside
 
 

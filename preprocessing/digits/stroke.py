@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing.digits.background import Ink, resized
+from preprocessing.digits.background import Ink, above, resized
 
 BOX = 20  # pixels of the digit's longest side
 FINE = 4  # fine pixels per pixel, in which strokes are measured and changed
@@ -35,11 +35,11 @@ def normalize_stroke(digit: Ink) -> Ink:
 
 def stroke_width(ink: Ink) -> float:
     """The width in pixels: a quarter of a bar's width is the mean distance to its nearest edge."""
-    inside = np.pad((ink > 127).astype(np.uint8), 1)
-    if not inside.any():
+    inside = cv2.copyMakeBorder(above(ink, 127), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    if not cv2.countNonZero(inside):
         return 0.0
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return 4 * float(distance[inside > 0].mean())
+    return 4 * cv2.mean(distance, inside)[0]
 
 
 def _grown(ink: Ink, grow: int) -> Ink:
