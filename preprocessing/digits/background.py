@@ -90,7 +90,7 @@ def _paper(shade: Shade, is_lightness: bool) -> tuple[Shade, bool]:
     """
     edges = cv2.morphologyEx(shade, cv2.MORPH_GRADIENT, _NEIGHBOURS).astype(np.float32)
     edges -= SOFT * edges.max()
-    enough = CERTAIN * cv2.sumElems(cv2.max(edges, 0.0))[0]
+    enough = CERTAIN * float(np.maximum(edges, 0).sum())
     best, most = (shade, True), -np.inf
     directions: tuple[bool, ...] = (True, False)
     for reach in REACHES:
