@@ -111,14 +111,12 @@ def find_data_set(
 def suited(data: DataSet, preset: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The options that suit the data, and those of a preset, which override them.
 
-    Small sets have small batches with a preset too. MNIST, and no other set, has digits in other
-    hands; digits have images that are no digit.
+    Small sets have small batches with a preset too. MNIST has digits in other hands, and digits
+    have images that are no digit.
     """
     general = suggested(data.shape, data.labels, len(data.train[0]))
     if data.wanted == "mnist" and data.shape == (SIDE, SIDE):
         general["hands"] = HANDS
-    elif preset:
-        preset = {option: value for option, value in preset.items() if option != "hands"}
     if data.wanted in NON_DIGITS and data.is_prepared_as_digits:
         general["non_digits"] = NON_DIGITS[data.wanted]
     if preset is None:

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from preprocessing.digits.normalize import center
-from training.hands import drawn_digits
+from training.hands import HANDS, USUAL_HANDS, drawn_digits
 from training.listing import Part
 
 BOX = 20  # pixels
@@ -39,7 +39,7 @@ def embedded_digits() -> tuple[Part, Part]:
     """Training and test images with labels; always the same."""
     pixels, labels = written_digits()
     test = np.arange(len(labels)) % TEST_SHARE == 0
-    drawn_pixels, drawn_labels = drawn_digits(DRAWN, seed=0)
+    drawn_pixels, drawn_labels = drawn_digits(DRAWN, seed=0, hands=HANDS | USUAL_HANDS)
     train = (
         np.concatenate([pixels[~test], drawn_pixels]),
         np.concatenate([labels[~test], drawn_labels]),
