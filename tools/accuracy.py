@@ -40,7 +40,8 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(words)
 
-    version = Store(arguments.models, "digits").open()
+    models = arguments.models.resolve()  # the service starts in another folder
+    version = Store(models, "digits").open()
     if version.card.run is None or version.card.data_set is None:
         raise SystemExit(f"{version.folder} was imported: there is no run to compare it with")
     run = Run(arguments.runs / version.card.run)
@@ -49,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
     # One of MNIST's test digits has no gray levels, and is not passed through as it is.
     prepared = np.stack([checkpoint.prepare(picture) for picture in pixels])
     expected = logits_of(checkpoint.build(), torch.tensor(prepared)).argmax(1).numpy()
-    with Service.started(arguments.models) as service, ThreadPoolExecutor(CONNECTIONS) as pool:
+    with Service.started(models) as service, ThreadPoolExecutor(CONNECTIONS) as pool:
         parts = np.array_split(pixels, CONNECTIONS)
         began = time.perf_counter()
         answers = np.concatenate(list(pool.map(lambda part: posted(service, part), parts)))

@@ -35,12 +35,11 @@ class Service(Program):
 
     def __init__(self, models: Path | str, **settings: object) -> None:
         variables = {f"DIGITSERVE_{name.upper()}": str(value) for name, value in settings.items()}
-        where = models.resolve() if isinstance(models, Path) else models  # it starts in `folder`
         super().__init__(
             self.command,
             folder=self.folder,
             environment=clean_environment()
-            | {"DIGITSERVE_MODELS": str(where), "DIGITSERVE_PORT": "0"}
+            | {"DIGITSERVE_MODELS": str(models), "DIGITSERVE_PORT": "0"}
             | variables,
             stdout=subprocess.PIPE,
             stderr=self.stderr,
