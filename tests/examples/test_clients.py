@@ -61,7 +61,8 @@ def test_a_client_of_the_open_inference_protocol_sends_pixels(
 @pytest.mark.parametrize("client", FILES)
 def test_a_client_waits_while_the_service_is_full(models: Path, images: Path, client: str) -> None:
     """It gets 503 at first, and repeats the request after the seconds of Retry-After."""
-    with Service.started(models, max_queue=1, max_wait=1) as service, full(service) as relieved:
+    settings = {"max_queue": 1, "max_wait": 1, "access_log": "all"}  # `refused` reads the log
+    with Service.started(models, **settings) as service, full(service) as relieved:
         words = [*command_of(f"clients/{client}"), service.url, str(images / "seven.png")]
         printed = ""
         while not refused(service):  # one may arrive just between two requests that fill the queue
