@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from preprocessing.digits.normalize import normalize_digit
 from training.data import DataSet, suited
-from training.hands import HANDS, UnknownHand, drawn_digits, hands_in
+from training.embedded import DRAWN, embedded_digits
+from training.hands import HANDS, USUAL_HANDS, UnknownHand, drawn_digits, hands_in
 from training.place import place_of
 from training.presets import PRESETS
 from training.recipe import BadRecipe, Recipe
@@ -30,7 +31,7 @@ def test_each_digit_is_drawn_equally_often() -> None:
 
 
 def test_drawn_digits_have_the_form_that_the_service_gives_them() -> None:
-    pixels, _ = drawn_digits(300, seed=0)
+    pixels, _ = drawn_digits(600, seed=0, hands=HANDS | USUAL_HANDS)
     unchanged = [np.array_equal(normalize_digit(image), image) for image in pixels]
     assert np.mean(unchanged) > 0.99
     sides = [np.ptp(np.argwhere(image), axis=0).max() + 1 for image in pixels]
@@ -41,6 +42,15 @@ def test_the_same_seed_draws_the_same_digits_and_another_seed_others() -> None:
     pixels, _ = drawn_digits(50, seed=1)
     assert np.array_equal(pixels, drawn_digits(50, seed=1)[0])
     assert not np.array_equal(pixels, drawn_digits(50, seed=2)[0])
+
+
+def test_the_embedded_digits_are_drawn_in_the_hands_that_are_common_in_mnist_too() -> None:
+    (pixels, labels), _ = embedded_digits()
+    first, classes = drawn_digits(100, seed=0, hands=HANDS | USUAL_HANDS)
+    assert np.array_equal(pixels[-DRAWN:][:100], first)
+    assert np.array_equal(labels[-DRAWN:][:100], classes)
+    assert {name[0] for name in USUAL_HANDS} == set("0123456789")
+    assert not HANDS.keys() & USUAL_HANDS.keys()
 
 
 def test_a_hand_can_be_left_out() -> None:
