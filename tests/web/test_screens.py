@@ -30,7 +30,10 @@ def expect_at_the_top(page: Page) -> None:
 
 
 def go_to(page: Page, view: str) -> None:
-    page.locator("nav").get_by_role("link", name=view).click()
+    """Returns once the view is shown: its heading and that of the view before have one locator."""
+    link = page.locator("nav").get_by_role("link", name=view)
+    link.click()
+    expect(link).to_have_attribute("aria-current", "page")
 
 
 def test_a_phone_on_its_side_shows_the_whole_pad_and_scrolls_beside_it(
