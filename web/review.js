@@ -15,6 +15,7 @@ const MOVES = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 export class Review {
 	#state = "waiting"; // of the images shown
 	#next = null; // where the next page begins; null: there is none
+	#decided = 0; // images since the page was loaded
 	#list = $("#corrected-images");
 
 	constructor(parts) {
@@ -40,12 +41,13 @@ export class Review {
 
 	/** Load the first page, or the one that begins at `after`. */
 	async #read(after = null) {
-		const state = this.#state;
+		const [state, decided] = [this.#state, this.#decided];
 		for (const button of $("#states").children) button.setAttribute("aria-pressed", button.dataset.state === state);
 		const query = new URLSearchParams({ state, limit: PAGE, ...(after && { after }) });
 		try {
 			const found = await this.service.json(`v1/feedback?${query}`, { admin: true });
 			if (state !== this.#state) return;
+			if (decided !== this.#decided) return this.#read(after); // it may list an image decided meanwhile
 			this.#next = found.next;
 			for (const button of $("#states").children) button.textContent = `${button.dataset.state} (${found[button.dataset.state]})`;
 			const tiles = found.images.map((image) => this.#tile(image));
@@ -113,6 +115,7 @@ export class Review {
 	}
 
 	async #act(tile, [deed, label]) {
+		const state = this.#state;
 		const path = `v1/feedback/${tile.dataset.sha256}`;
 		const query = label === undefined ? "" : `?${new URLSearchParams({ label })}`;
 		for (const button of tile.querySelectorAll("button")) button.disabled = true;
@@ -125,7 +128,10 @@ export class Review {
 			for (const button of tile.querySelectorAll("button")) button.disabled = false;
 			if (error.status !== 404) return; // it was deleted meanwhile
 		}
-		this.#leave(tile);
+		this.#decided++;
+		const listed = this.#list.querySelector(`[data-sha256="${tile.dataset.sha256}"]`); // perhaps a list read meanwhile
+		if (listed && state === this.#state) this.#leave(listed);
+		else this.#read();
 	}
 
 	/** Remove an image from the list and update the counts; the focus moves to the next image. */

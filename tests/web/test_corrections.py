@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from contract.card import StretchPreparation
 from contract.store import Store
@@ -21,6 +21,7 @@ from tests.web.pad import draw, expect_answer, seen
 from tests.web.shapes import DIGITS
 from tests.web.visit import guarded
 
+LIST = "**/v1/feedback?state=*"
 MANY = tuple(f"breed of dog {at}" for at in range(150))
 
 
@@ -67,6 +68,10 @@ def review(page: Page) -> Locator:
     images = page.locator("#corrected-images li")
     expect(images.first).to_be_visible()
     return images
+
+
+def read_again(page: Page) -> None:
+    page.get_by_label("Admin token").evaluate("field => field.form.requestSubmit()")
 
 
 def test_a_key_keeps_the_very_image_that_was_drawn(page: Page, feedback: Path) -> None:
@@ -177,9 +182,56 @@ def test_a_list_that_is_read_again_keeps_the_focus(page: Page, feedback: Path) -
     expect(images).to_have_count(2)
     images.last.focus()
     before = images.last.element_handle()
-    page.get_by_label("Admin token").evaluate("field => field.form.requestSubmit()")
+    read_again(page)
     before.wait_for_element_state("hidden")  # the list has other elements now
     expect(images.last).to_be_focused()
+
+
+def test_a_list_requested_before_a_decision_does_not_bring_the_image_back(
+    page: Page, feedback: Path
+) -> None:
+    for digit, label in ((7, "1"), (4, "9")):
+        correct(page, digit, label)
+    images = review(page)
+    expect(images).to_have_count(2)
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        held.append((route, route.fetch()))
+
+    page.route(LIST, hold, times=1)
+    read_again(page)
+    eventually(page, lambda: len(held), lambda: 1)
+    images.first.focus()
+    page.keyboard.press("a")
+    expect(images).to_have_count(1)
+    ((route, outdated),) = held
+    with page.expect_request(LIST):
+        route.fulfill(response=outdated)
+    expect(page.get_by_role("button", name="waiting (1)")).to_be_visible()
+    expect(images).to_have_count(1)
+
+
+def test_an_image_leaves_the_list_even_if_it_is_read_during_the_decision(page: Page) -> None:
+    for digit, label in ((7, "1"), (4, "9")):
+        correct(page, digit, label)
+    images = review(page)
+    expect(images).to_have_count(2)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/accept?*", hold)
+    images.first.focus()
+    before = images.first.element_handle()
+    page.keyboard.press("a")
+    eventually(page, lambda: len(held), lambda: 1)
+    read_again(page)
+    before.wait_for_element_state("hidden")  # the list has other elements now
+    held[0].continue_()
+    expect(images).to_have_count(1)
+    expect(images.first).to_be_focused()
 
 
 def test_a_disputed_image_is_decided_by_choosing_a_label(page: Page, feedback: Path) -> None:
