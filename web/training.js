@@ -68,8 +68,9 @@ export class Training {
 	async #look() {
 		if (this.#busy) return;
 		this.#busy = true;
+		const chosen = this.#chosen;
 		try {
-			if (this.service.mayBeAsked) this.#show(await this.#entries());
+			if (this.service.mayBeAsked) this.#show(await this.#entries(), chosen);
 		} catch (error) {
 			const shown = this.#read ? ` The list is of ${clock(this.#read)}.` : "";
 			if (error.status === 401 || error.status === 403) return this.admin.explain(error);
@@ -112,13 +113,14 @@ export class Training {
 		}
 	}
 
-	#show({ entries, missing }) {
+	/** `chosen` when the list was requested: a list that is older than the chosen job does not replace it. */
+	#show({ entries, missing }, chosen) {
 		this.#read = new Date();
 		setText("jobs-state", missing || (entries.length ? "" : "No training yet."));
 		for (const { key, job, run } of entries) this.#views.get(key)?.update(job ?? run);
 		this.#list(entries);
 		const runs = ({ job, run }) => RUNNING.includes((job ?? run).state);
-		if (!entries.some(({ key }) => key === this.#chosen)) this.#choose((entries.findLast(runs) ?? entries[0]) || null);
+		if (chosen === this.#chosen && !entries.some(({ key }) => key === chosen)) this.#choose((entries.findLast(runs) ?? entries[0]) || null);
 	}
 
 	#list(entries) {

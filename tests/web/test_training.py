@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import APIResponse, Browser, Locator, Page, Route, expect
 
 from contract.jobs import BOUNDS
 from contract.store import Store
@@ -19,6 +19,7 @@ from tests.fixtures import MODELS, Judged
 from tests.support.jobs import ScriptedWorker, progress, worker_of
 from tests.support.running import ADMIN, TOKEN, Service
 from tests.web.accessibility import expect_accessible
+from tests.web.eventually import eventually
 from tests.web.guard import Guard
 from tests.web.layout import SIZES, expect_to_fit
 from tests.web.versions import publish_judged
@@ -119,6 +120,23 @@ def test_a_started_job_is_shown_with_its_curves_and_log(page: Page) -> None:
     expect(chosen(page)).to_contain_text("2 of 5")
     expect(chosen(page).get_by_role("region", name="Log")).to_contain_text("1,437 images")
     expect(page.locator("#jobs [aria-current]")).to_contain_text("quick")
+
+
+def test_a_started_job_stays_chosen_when_an_older_list_arrives(page: Page) -> None:
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        held.append((route, route.fetch()))
+
+    page.route("**/v1/retrain", hold, times=1)
+    eventually(page, lambda: len(held), lambda: 1)
+    job = start(page)
+    ((route, outdated),) = held
+    with page.expect_request("**/v1/retrain"):
+        route.fulfill(response=outdated)
+    listed = page.locator("#jobs [aria-current]")
+    expect(listed).to_have_attribute("data-key", f"job {job}")
+    expect(chip(page)).to_have_text("training")
 
 
 def test_options_of_the_recipe_are_sent_with_the_preset(page: Page) -> None:
