@@ -51,15 +51,22 @@ export class Review {
 			this.#next = found.next;
 			for (const button of $("#states").children) button.textContent = `${button.dataset.state} (${found[button.dataset.state]})`;
 			const tiles = found.images.map((image) => this.#tile(image));
-			const focused = this.#list.contains(document.activeElement) && document.activeElement.closest("li").dataset.sha256;
+			const focused = this.#list.contains(document.activeElement) ? document.activeElement.closest("li") : null;
+			const place = [...this.#list.children].indexOf(focused);
 			if (after) this.#list.append(...tiles);
 			else this.#list.replaceChildren(...tiles);
-			tiles.find((tile) => tile.dataset.sha256 === focused)?.focus(); // for the next key
+			// For the next key; another image is at its place if it was decided meanwhile.
+			if (focused && !focused.isConnected) (tiles.find((tile) => tile.dataset.sha256 === focused.dataset.sha256) ?? tiles[place] ?? tiles.at(-1) ?? this.#button()).focus();
 			this.#look();
 		} catch (error) {
 			if (error.status === 401 || error.status === 403) this.admin.explain(error);
 			else setText("corrections-state", `The corrections cannot be read: ${error.message}.`);
 		}
+	}
+
+	/** Of the state that is shown. */
+	#button() {
+		return $(`#states [data-state="${this.#state}"]`);
 	}
 
 	#look() {
@@ -139,7 +146,7 @@ export class Review {
 		const held = tile.contains(document.activeElement) || document.activeElement === document.body;
 		const next = tile.nextElementSibling ?? tile.previousElementSibling;
 		tile.remove();
-		if (held) (next ?? $(`#states [data-state="${this.#state}"]`)).focus();
+		if (held) (next ?? this.#button()).focus();
 		this.#look();
 		const counted = await this.service.json("v1/feedback?limit=1", { admin: true }).catch(() => null);
 		for (const button of $("#states").children) if (counted) button.textContent = `${button.dataset.state} (${counted[button.dataset.state]})`;

@@ -234,6 +234,31 @@ def test_an_image_leaves_the_list_even_if_it_is_read_during_the_decision(page: P
     expect(images.first).to_be_focused()
 
 
+def test_the_focus_moves_on_if_the_list_is_read_before_the_answer_to_a_decision(
+    page: Page,
+) -> None:
+    for digit, label in ((7, "1"), (4, "9")):
+        correct(page, digit, label)
+    images = review(page)
+    expect(images).to_have_count(2)
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        held.append((route, route.fetch()))
+
+    page.route("**/accept?*", hold)
+    images.first.focus()
+    page.keyboard.press("a")
+    eventually(page, lambda: len(held), lambda: 1)
+    read_again(page)
+    expect(images).to_have_count(1)
+    expect(images.first).to_be_focused()
+    ((route, answer),) = held
+    with page.expect_request(LIST):
+        route.fulfill(response=answer)
+    expect(images.first).to_be_focused()
+
+
 def test_a_disputed_image_is_decided_by_choosing_a_label(page: Page, feedback: Path) -> None:
     correct(page, 2, "6")
     page.keyboard.press("8")
