@@ -25,7 +25,7 @@ from tests.web.visit import visiting
 from training.run import Run
 
 LOOK = {
-    "viewport": {"width": 1280, "height": 860},
+    "viewport": {"width": 1280, "height": 880},
     "device_scale_factor": 1.5,
     "reduced_motion": "reduce",
 }
