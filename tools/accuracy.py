@@ -4,8 +4,9 @@
 
 Starts `python -m service` on a free port, posts the 10,000 test digits of MNIST_DIR (without it:
 the test set of the run) over four connections and prints how many predictions were correct, how
-many differ from those of the checkpoint in PyTorch for the same digits, prepared as its card says,
-and the latency. Exits with 1 if a prediction differs or if the accuracy is below --at-least.
+many differ from those of the checkpoint in PyTorch for the same digits, prepared as the service
+prepares them, and the latency. Exits with 1 if a prediction differs or if the accuracy is below
+--at-least.
 """
 
 import os

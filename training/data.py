@@ -291,6 +291,6 @@ _OFFLINE = """\
 ==================================================================================================
   MNIST IS NOT AVAILABLE, and downloading it failed: {reason}
   Training on the digits that come with scikit-learn (1,797 of 8x8 pixels) and drawn ones instead.
-  The model will be worse: about 97 % accuracy on MNIST's test digits instead of 99.6 %.
+  The model will be worse: about 98 % accuracy on MNIST's test digits instead of 99.6 %.
   To train on MNIST, set the folder that holds its four files: {command}
 =================================================================================================="""

@@ -7,8 +7,8 @@ angular 6 or a 7 with a bar are rare there, and a network that has not learned t
 for a 7. `drawn_digits` makes such digits, which a recipe adds to the training images (`--hands`).
 `strokes` bends and inks the skeletons, and prepares the result as the service does.
 
-The embedded digits are drawn in both these hands and those that are common in MNIST: a 2 with a
-large loop, a 5 whose bowl closes and an open 9 are rare among scikit-learn's too.
+The embedded digits are drawn in these hands and in `USUAL_HANDS`, which are rare among
+scikit-learn's digits: a 2 with a large loop, a 5 whose bowl closes, an open 9.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -195,7 +195,7 @@ HANDS: dict[str, tuple[str, ...]] = {
     "9 angular": ("82,5 14,5 / 14,5 14,48 / 14,48 82,48 / 82,3 84,98 / 84,98 20,96",),
 }  # fmt: skip
 
-# Common in MNIST, and rare among scikit-learn's digits.
+# Found among misread digits of MNIST's training part, and rare among scikit-learn's digits.
 USUAL_HANDS: dict[str, tuple[str, ...]] = {
     "0 hooked": (
         "60,0 30,20 8,60 40,100 85,72 78,32 40,25",

@@ -227,8 +227,9 @@ def reliability_diagram(judged: Judged) -> Figure:
         lower.yaxis.set_major_formatter(PercentFormatter(1, decimals=2))
     pairs[0, 0].set_ylabel("accuracy")
     pairs[1, 0].set_ylabel("of predictions")
-    handles = pairs[0, 0].get_legend_handles_labels()  # outside: bars may be anywhere
-    figure.legend(*handles, frameon=False, ncols=2, loc="outside lower center")
+    handles, labels = pairs[0, 0].get_legend_handles_labels()
+    # Outside the axes, where no bar can be.
+    figure.legend(handles, labels, frameon=False, ncols=2, loc="outside lower center")
     return figure
 
 

@@ -22,7 +22,7 @@ REACHES = 0.12, 0.24, 0.42  # of the longest side; anything wider than the chose
 BORDER = 3.0  # times a reach: ink along the border is removed if it is up to twice as long
 DETAIL = 0.1  # of the longest side; the neighbourhood with which a colour is compared
 SOFT = 0.4  # of the sharpest edge; softer edges count against an estimate
-CERTAIN = 0.95  # of all sharp edges: ink that has them is darker or lighter than the paper as found
+CERTAIN = 0.95  # of the sharp edges; if the ink's outline has that many, its polarity is settled
 CONTRAST = 32  # levels between paper and the strongest ink; less is noise on blank paper
 FAINT = 10  # the same on paper without grain, as programs draw it
 GRAIN = 1  # levels
@@ -86,7 +86,8 @@ def _paper(shade: Shade, is_lightness: bool) -> tuple[Shade, bool]:
     """The paper without ink, and whether the ink is darker than the paper.
 
     Of several estimates, the best is the one whose ink has its outline where the image has its
-    edges: shadows have no sharp edges, and the inside of a loop has only some of them.
+    edges: shadows have no sharp edges, and the inside of a loop has only some of them. Once an
+    estimate is certain, only its polarity is tried with the other reaches.
     """
     edges = cv2.morphologyEx(shade, cv2.MORPH_GRADIENT, _NEIGHBOURS).astype(np.float32)
     edges -= SOFT * edges.max()
@@ -104,8 +105,8 @@ def _paper(shade: Shade, is_lightness: bool) -> tuple[Shade, bool]:
             found *= min(1.0, 2 * (1 - share_of_border(strong)))
             if found > most:
                 best, most = (paper, is_dark), found
-            if found >= enough:
-                directions = (is_dark,)
+        if most >= enough:
+            directions = (best[1],)
     return best
 
 

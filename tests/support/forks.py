@@ -64,7 +64,7 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            with suppress(ProcessLookupError):  # it ends in this moment
+            with suppress(ProcessLookupError):  # it may have just ended
                 os.kill(self.pid, number)
 
     def kill(self) -> None:
