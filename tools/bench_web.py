@@ -130,7 +130,7 @@ Written by `make bench-web`; the next one replaces it.
 
 * when: {reported.date} UTC, commit {reported.commit}
 * processor: {reported.processor}, {reported.cores} cores for service and browser together
-* load before: {reported.load:.2f}; much more than 1, and others were at work too
+* load before: {reported.load:.2f} (well above 1: other programs were running)
 * client: {reported.client}, headless, over loopback
 * model: {reported.model}
 * settings handed on: {", ".join(f"{n}={v}" for n, v in reported.settings.items()) or "none"}
