@@ -126,14 +126,14 @@ def tables(taken: list[Taken], downloaded: list[Downloads]) -> str:
 def document(tables: str, reported: Conditions) -> str:
     return f"""# The page, measured
 
-Written by `make bench-web`; the next one replaces it.
+Written by `make bench-web`; the next run replaces it.
 
 * when: {reported.date} UTC, commit {reported.commit}
 * processor: {reported.processor}, {reported.cores} cores for service and browser together
 * load before: {reported.load:.2f} (well above 1: other programs were running)
 * client: {reported.client}, headless, over loopback
 * model: {reported.model}
-* settings handed on: {", ".join(f"{n}={v}" for n, v in reported.settings.items()) or "none"}
+* settings passed on: {", ".join(f"{n}={v}" for n, v in reported.settings.items()) or "none"}
 
 {tables}
 

@@ -4,7 +4,7 @@ Each round measures, in turn: the decoder and the network alone; an echo on uvlo
 uvicorn; the service, with single images, large drawings and binary batches, and with two workers;
 with --peers mosec, LitServe, BentoML and plain FastAPI. After the rounds the service is scraped
 while it is busy, and overloaded. Needs a model version, as `make export` makes one. DIGITSERVE_
-variables are handed on to the service.
+variables are passed on to the service.
 
 Exits with 1 if it cannot measure, with 3 if it measured all but a peer.
 """

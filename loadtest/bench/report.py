@@ -42,7 +42,7 @@ def markdown(results: Results) -> str:
         details["peers"] = ", ".join(f"{name} {number}" for name, number in results.peers.items())
     return document.paragraphs(
         "# Serving, measured",
-        "Written by `make bench` and `make bench-peers`; the next one replaces it.",
+        "Written by `make bench` and `make bench-peers`; the next run replaces it.",
         document.conditions(results.conditions, details, ours="DIGITSERVE_THREADS=1"),
         HOW.strip(),
         *results.remarks,

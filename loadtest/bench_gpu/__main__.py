@@ -7,7 +7,7 @@
 Measures only what was requested: a service on another provider, or with a fallback, is refused.
 What was measured before that is reported with the reason, and the exit code is 1. Without the
 provider it is 2, and a sentence names what is missing. Needs a model version, and an environment as
-docs/how-to/gpu.md makes it. DIGITSERVE_ variables are handed on to the service.
+docs/how-to/gpu.md makes it. DIGITSERVE_ variables are passed on to the service.
 """
 
 import sys

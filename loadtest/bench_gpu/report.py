@@ -71,7 +71,7 @@ class GpuResults:
         details["service runs"] = "; ".join(runs) or "nothing"
         return document.paragraphs(
             f"# {title}, measured",
-            "Written by `make bench-gpu`; the next one replaces it.",
+            "Written by `make bench-gpu`; the next run replaces it.",
             document.conditions(self.conditions, details, ours=OURS),
             HOW.strip(),
             *map(document.as_markdown, self._tables()),

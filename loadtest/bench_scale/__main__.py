@@ -2,7 +2,7 @@
 
 Starts the service on addresses of its own (127.0.0.11, ...) and HAProxy with the shipped
 configuration before them, and computes from the CPU time of each what larger rates take. Needs
-Linux, haproxy, and a model version, as `make export` makes one. DIGITSERVE_ variables are handed on
+Linux, haproxy, and a model version, as `make export` makes one. DIGITSERVE_ variables are passed on
 to the service.
 
     python -m loadtest.bench_scale                      about two minutes

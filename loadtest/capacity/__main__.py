@@ -3,7 +3,7 @@
 Finds the highest rate of requests at which the promise holds (--p99, --errors). Requests are
 independent of the answers: Poisson arrivals, each sent whether or not the server has answered those
 before, and timed from when it was due. Needs a model version, as `make export` makes one. Starts
-the service on a core of its own; DIGITSERVE_ variables are handed on to it.
+the service on a core of its own; DIGITSERVE_ variables are passed on to it.
 
     python -m loadtest.capacity                                       about five minutes
     python -m loadtest.capacity --rate 10000 --rate 50000             replicas and cores for these

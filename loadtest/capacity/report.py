@@ -73,7 +73,7 @@ def markdown(results: Results) -> str:
         "connections": f"at most {plan.connections} of each generator",
     }
     if not plan.placement.server:
-        more["settings handed on"] = "none: the server was running"
+        more["settings passed on"] = "none: the server was running"
     counted = (
         f"Replicas are counted from the lower end of the interval, with {margin.headroom:.0%} of "
         f"it left as headroom, and {margin.spare} spare. The balancer before them is computed from "

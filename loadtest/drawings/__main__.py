@@ -3,7 +3,7 @@
 Each is drawn anew on paper, screen or transparent canvas (see `pens`), posted as PNG or JPEG to a
 real service, and counted as right, wrong or refused. The digits are those of MNIST_DIR's test set,
 without it those of the current version's samples.png. The exit code is 1 if fewer are right than
---at-least. DIGITSERVE_ variables are handed on to the service.
+--at-least. DIGITSERVE_ variables are passed on to the service.
 """
 
 import asyncio

@@ -93,7 +93,7 @@ class Conditions:
     python: str
     packages: dict[str, str]
     client: str
-    settings: dict[str, str]  # DIGITSERVE_ variables that were handed on to the service
+    settings: dict[str, str]  # DIGITSERVE_ variables that were passed on to the service
     model: str
 
     @classmethod
@@ -106,7 +106,7 @@ class Conditions:
         model: object,
         settings: dict[str, str] | None = None,
     ) -> Self:
-        """`settings`: those of the environment, unless others were handed on."""
+        """`settings`: those of the environment, unless others were passed on."""
         settings = settings_handed_on() if settings is None else settings
         return cls(
             date=time.strftime("%Y-%m-%d %H:%M", time.gmtime()),

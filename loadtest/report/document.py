@@ -54,7 +54,7 @@ def conditions(found: Conditions, more: dict[str, str], *, ours: str) -> str:
         "client": found.client,
         "software": f"Linux {found.kernel}, Python {found.python}, {packages}",
         "model": found.model,
-        "settings handed on": settings or f"none; {ours} is the bench's",
+        "settings passed on": settings or f"none; {ours} is the bench's",
     } | more
     return "\n".join(f"* {name}: {value}" for name, value in lines.items())
 

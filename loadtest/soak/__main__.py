@@ -2,7 +2,7 @@
 
 Starts the service on copies of the current model version, which `make export` makes, and locust
 beside it. Exit code: 0 nothing failed and nothing grows, 1 something did, 2 it could not be
-measured, 130 it was stopped (Ctrl-C) before anything failed. DIGITSERVE_ variables are handed on to
+measured, 130 it was stopped (Ctrl-C) before anything failed. DIGITSERVE_ variables are passed on to
 the service.
 """
 

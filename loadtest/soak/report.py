@@ -65,7 +65,7 @@ def markdown(results: Results, plot: str) -> str:
     failed = "\n".join(f"* {each}" for each in results.failures)
     return document.paragraphs(
         "# A soak, measured",
-        "Written by `make soak`; the next one replaces it.",
+        "Written by `make soak`; the next run replaces it.",
         f"**{headline(results)}.**",
         f"![Memory, descriptors, latency and load over time]({plot})" if plot else "",
         document.conditions(results.conditions, details, ours="DIGITSERVE_THREADS=1"),

@@ -170,7 +170,7 @@ def test_for_a_running_server_no_settings_or_cores_are_reported() -> None:
     found = results(10_000, rates=(100,))
     there = replace(found, plan=replace(PLAN, placement=Placement((), (1,))))
     text = report.markdown(there)
-    assert "settings handed on: none: the server was running" in text
+    assert "settings passed on: none: the server was running" in text
     assert "| 100 | 2 | 1 | unknown |" in text
     assert "requests a second with p99" in report.verdict(there)
 
