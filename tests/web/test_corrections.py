@@ -70,6 +70,25 @@ def review(page: Page) -> Locator:
     return images
 
 
+def two_waiting(page: Page) -> Locator:
+    for digit, label in ((7, "1"), (4, "9")):
+        correct(page, digit, label)
+    images = review(page)
+    expect(images).to_have_count(2)
+    return images
+
+
+def answers_held(page: Page, url: str) -> list[tuple[Route, APIResponse]]:
+    """The next answer of the service, which reaches the page when the test fulfils its route."""
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        held.append((route, route.fetch()))
+
+    page.route(url, hold, times=1)
+    return held
+
+
 def read_again(page: Page) -> None:
     page.get_by_label("Admin token").evaluate("field => field.form.requestSubmit()")
 
@@ -176,10 +195,7 @@ def test_an_admin_reviews_corrections_with_keys(page: Page, feedback: Path) -> N
 
 def test_a_list_that_is_read_again_keeps_the_focus(page: Page, feedback: Path) -> None:
     """As it is after an outage, or a moment after the token was typed."""
-    for digit, label in ((7, "1"), (4, "9")):
-        correct(page, digit, label)
-    images = review(page)
-    expect(images).to_have_count(2)
+    images = two_waiting(page)
     images.last.focus()
     before = images.last.element_handle()
     read_again(page)
@@ -190,16 +206,8 @@ def test_a_list_that_is_read_again_keeps_the_focus(page: Page, feedback: Path) -
 def test_a_list_requested_before_a_decision_does_not_bring_the_image_back(
     page: Page, feedback: Path
 ) -> None:
-    for digit, label in ((7, "1"), (4, "9")):
-        correct(page, digit, label)
-    images = review(page)
-    expect(images).to_have_count(2)
-    held: list[tuple[Route, APIResponse]] = []
-
-    def hold(route: Route) -> None:
-        held.append((route, route.fetch()))
-
-    page.route(LIST, hold, times=1)
+    images = two_waiting(page)
+    held = answers_held(page, LIST)
     read_again(page)
     eventually(page, lambda: len(held), lambda: 1)
     images.first.focus()
@@ -213,10 +221,7 @@ def test_a_list_requested_before_a_decision_does_not_bring_the_image_back(
 
 
 def test_an_image_leaves_the_list_even_if_it_is_read_during_the_decision(page: Page) -> None:
-    for digit, label in ((7, "1"), (4, "9")):
-        correct(page, digit, label)
-    images = review(page)
-    expect(images).to_have_count(2)
+    images = two_waiting(page)
     held: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -237,16 +242,8 @@ def test_an_image_leaves_the_list_even_if_it_is_read_during_the_decision(page: P
 def test_the_focus_moves_on_if_the_list_is_read_before_the_answer_to_a_decision(
     page: Page,
 ) -> None:
-    for digit, label in ((7, "1"), (4, "9")):
-        correct(page, digit, label)
-    images = review(page)
-    expect(images).to_have_count(2)
-    held: list[tuple[Route, APIResponse]] = []
-
-    def hold(route: Route) -> None:
-        held.append((route, route.fetch()))
-
-    page.route("**/accept?*", hold)
+    images = two_waiting(page)
+    held = answers_held(page, "**/accept?*")
     images.first.focus()
     page.keyboard.press("a")
     eventually(page, lambda: len(held), lambda: 1)
