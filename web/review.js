@@ -56,7 +56,7 @@ export class Review {
 			if (after) this.#list.append(...tiles);
 			else this.#list.replaceChildren(...tiles);
 			// For the next key; another image is at its place if it was decided meanwhile.
-			if (focused && !focused.isConnected) (tiles.find((tile) => tile.dataset.sha256 === focused.dataset.sha256) ?? tiles[place] ?? tiles.at(-1) ?? this.#button()).focus();
+			if (focused && !focused.isConnected) (tiles.find((tile) => tile.dataset.sha256 === focused.dataset.sha256) ?? tiles[place] ?? tiles.at(-1) ?? this.#stateButton).focus();
 			this.#look();
 		} catch (error) {
 			if (error.status === 401 || error.status === 403) this.admin.explain(error);
@@ -64,8 +64,8 @@ export class Review {
 		}
 	}
 
-	/** Of the state that is shown. */
-	#button() {
+	/** The button of the state that is shown. */
+	get #stateButton() {
 		return $(`#states [data-state="${this.#state}"]`);
 	}
 
@@ -146,7 +146,7 @@ export class Review {
 		const held = tile.contains(document.activeElement) || document.activeElement === document.body;
 		const next = tile.nextElementSibling ?? tile.previousElementSibling;
 		tile.remove();
-		if (held) (next ?? this.#button()).focus();
+		if (held) (next ?? this.#stateButton).focus();
 		this.#look();
 		const counted = await this.service.json("v1/feedback?limit=1", { admin: true }).catch(() => null);
 		for (const button of $("#states").children) if (counted) button.textContent = `${button.dataset.state} (${counted[button.dataset.state]})`;

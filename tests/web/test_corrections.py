@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import APIResponse, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from contract.card import StretchPreparation
 from contract.store import Store
@@ -17,6 +17,7 @@ from tests.support.running import TOKEN, Service
 from tests.web.accessibility import expect_accessible
 from tests.web.eventually import eventually
 from tests.web.guard import Guard
+from tests.web.held import answers_held
 from tests.web.pad import draw, expect_answer, seen
 from tests.web.shapes import DIGITS
 from tests.web.visit import guarded
@@ -76,17 +77,6 @@ def two_waiting(page: Page) -> Locator:
     images = review(page)
     expect(images).to_have_count(2)
     return images
-
-
-def answers_held(page: Page, url: str) -> list[tuple[Route, APIResponse]]:
-    """The next answer of the service, which reaches the page when the test fulfils its route."""
-    held: list[tuple[Route, APIResponse]] = []
-
-    def hold(route: Route) -> None:
-        held.append((route, route.fetch()))
-
-    page.route(url, hold, times=1)
-    return held
 
 
 def read_again(page: Page) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import APIResponse, Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from contract.jobs import BOUNDS
 from contract.store import Store
@@ -21,6 +21,7 @@ from tests.support.running import ADMIN, TOKEN, Service
 from tests.web.accessibility import expect_accessible
 from tests.web.eventually import eventually
 from tests.web.guard import Guard
+from tests.web.held import answers_held
 from tests.web.layout import SIZES, expect_to_fit
 from tests.web.versions import publish_judged
 from tests.web.visit import guarded, visiting
@@ -123,12 +124,7 @@ def test_a_started_job_is_shown_with_its_curves_and_log(page: Page) -> None:
 
 
 def test_a_started_job_stays_chosen_when_an_older_list_arrives(page: Page) -> None:
-    held: list[tuple[Route, APIResponse]] = []
-
-    def hold(route: Route) -> None:
-        held.append((route, route.fetch()))
-
-    page.route("**/v1/retrain", hold, times=1)
+    held = answers_held(page, "**/v1/retrain")
     eventually(page, lambda: len(held), lambda: 1)
     job = start(page)
     ((route, outdated),) = held
